@@ -1,0 +1,62 @@
+package lru
+
+import (
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+)
+
+// entry is what simplelru holds for a key.
+type entry[V any] struct {
+	value V
+	bytes int64 // with Overhead
+	// expires is in nanoseconds of the cache's own clock, 0 for never.
+	expires int64
+}
+
+func (e *entry[V]) expired(now int64) bool { return e.expires != 0 && e.expires <= now }
+
+// gone is an entry that left, to be told to OnEvict once the lock is released.
+type gone[K comparable, V any] struct {
+	key    K
+	value  V
+	reason Reason
+}
+
+// shard is one LRU under one mutex. Every method wants mu held.
+type shard[K comparable, V any] struct {
+	mu    sync.Mutex
+	lru   *simplelru.LRU[K, entry[V]]
+	bytes int64
+	count [reasons]uint64
+	_     [64]byte // keeps neighbours' mutexes off this cache line
+}
+
+// drop removes k, which holds e, and records why.
+func (s *shard[K, V]) drop(k K, e entry[V], why Reason, out []gone[K, V]) []gone[K, V] {
+	s.lru.Remove(k)
+	return s.left(k, e, why, out)
+}
+
+// left accounts for an entry that is no longer in the list.
+func (s *shard[K, V]) left(k K, e entry[V], why Reason, out []gone[K, V]) []gone[K, V] {
+	s.bytes -= e.bytes
+	s.count[why]++
+	return append(out, gone[K, V]{k, e.value, why})
+}
+
+// shrink evicts the oldest entries until the shard is within limit.
+func (s *shard[K, V]) shrink(limit, now int64, out []gone[K, V]) []gone[K, V] {
+	for s.bytes > limit {
+		k, e, ok := s.lru.RemoveOldest()
+		if !ok {
+			break
+		}
+		why := Capacity
+		if e.expired(now) {
+			why = Expired
+		}
+		out = s.left(k, e, why, out)
+	}
+	return out
+}

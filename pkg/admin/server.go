@@ -1,0 +1,182 @@
+package admin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"html/template"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"eshop/pkg/lifecycle"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Limits of the listener. Operators and scrapers are few; whoever needs more is not one of them.
+const (
+	maxConnections = 256
+	maxHeaderBytes = 16 << 10
+	maxBodyBytes   = 1 << 20
+	readTimeout    = 10 * time.Second
+	answerTimeout  = 30 * time.Second // raised for profiles by the seconds they ask for
+	idleTimeout    = 2 * time.Minute
+	drainTimeout   = 5 * time.Second
+	maxProfileSpan = time.Minute
+)
+
+// Config says where the listener is and what it shows.
+type Config struct {
+	Addr  string // host:port; port 0 takes a free one
+	Flag  string // the flag Addr came from, named when it cannot be bound; may be empty
+	Token string // the admin token; empty: no changes, and no reads but over loopback
+	Role  string // shown on the status page: "gateway"
+	Build Build  // shown on the status page
+}
+
+// Deps are what a Server reads from; each may be nil.
+type Deps struct {
+	Log      *slog.Logger
+	Gatherer prometheus.Gatherer // nil: /metrics is empty
+	Ready    *lifecycle.Ready    // nil: always ready
+}
+
+// Server is the admin listener of one process.
+type Server struct {
+	cfg     Config
+	deps    Deps
+	token   tokenDigest
+	mux     *http.ServeMux
+	page    *template.Template
+	started time.Time
+
+	mu       sync.Mutex
+	listener net.Listener
+	sections []section
+	links    []link
+}
+
+// New returns a server with the built-in pages. It does no I/O.
+func New(cfg Config, deps Deps) *Server {
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Gatherer == nil {
+		deps.Gatherer = prometheus.NewRegistry()
+	}
+	if deps.Ready == nil {
+		deps.Ready = &lifecycle.Ready{}
+	}
+	s := &Server{
+		cfg: cfg, deps: deps, token: digest(cfg.Token), mux: http.NewServeMux(),
+		page:    template.Must(template.New("status").Parse(statusTemplate)), // a constant: a test has parsed it
+		started: time.Now(),
+	}
+	s.builtin()
+	return s
+}
+
+// Handle serves reads: GET and HEAD of pattern, a path of http.ServeMux with or without a leading
+// "GET ". The handler must not change anything. It panics when the pattern is taken or names another method.
+func (s *Server) Handle(pattern string, h http.Handler) {
+	s.read(pattern, h, false)
+}
+
+// HandleChange serves requests that change state: method is POST, PUT, PATCH or DELETE, path one of
+// http.ServeMux. The handler is called only for requests with the admin token; their bodies are cut
+// off at 1 MiB. It panics when the pattern is taken or the method is a reading one.
+func (s *Server) HandleChange(method, path string, h http.Handler) {
+	switch method {
+	case http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:
+	default:
+		panic(fmt.Sprintf("admin: %s %s cannot change anything: use POST, PUT, PATCH or DELETE", method, path))
+	}
+	s.mux.Handle(method+" "+path, s.guardChange(h))
+}
+
+// Listen binds the address. It is called by Run when it was not called before; calling it first makes
+// Addr known, and an occupied port an error, before anything else starts.
+func (s *Server) Listen() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener != nil {
+		return nil
+	}
+	l, err := net.Listen("tcp", s.cfg.Addr)
+	if err != nil {
+		if s.cfg.Flag == "" {
+			return fmt.Errorf("listen for admin requests on %s: %w", s.cfg.Addr, err)
+		}
+		return fmt.Errorf("listen for admin requests on %s (--%s): %w", s.cfg.Addr, strings.TrimLeft(s.cfg.Flag, "-"), err)
+	}
+	s.listener = l
+	return nil
+}
+
+// Addr returns the bound host:port, "" before Listen.
+func (s *Server) Addr() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.listener == nil {
+		return ""
+	}
+	return s.listener.Addr().String()
+}
+
+// Run serves until ctx is cancelled, gives requests under way five seconds to end, closes what
+// remains and returns nil. Any other return is an error.
+func (s *Server) Run(ctx context.Context) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	listener := s.listener
+	s.mu.Unlock()
+
+	requests, cancelRequests := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancelRequests()
+	server := &http.Server{
+		Handler:           s.guard(s.mux),
+		ReadHeaderTimeout: readTimeout,
+		ReadTimeout:       readTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          slog.NewLogLogger(s.deps.Log.Handler(), slog.LevelWarn),
+		BaseContext:       func(net.Listener) context.Context { return requests },
+	}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(limit(listener, maxConnections)) }()
+	s.deps.Log.Info("admin listener is open", "url", "http://"+listener.Addr().String()+"/")
+
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve admin requests on %s: %w", listener.Addr(), err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil {
+		s.deps.Log.Warn("admin requests were cut off", "error", err)
+		cancelRequests()
+		if err := server.Close(); err != nil {
+			s.deps.Log.Warn("the admin listener did not close cleanly", "error", err)
+		}
+	}
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve admin requests on %s: %w", listener.Addr(), err)
+	}
+	return nil
+}
+
+// Actor runs the server as an actor of a lifecycle.Group: it is ready once the address is bound.
+func (s *Server) Actor(ctx context.Context, ready func()) error {
+	if err := s.Listen(); err != nil {
+		return err
+	}
+	ready()
+	return s.Run(ctx)
+}

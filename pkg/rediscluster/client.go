@@ -1,0 +1,44 @@
+package rediscluster
+
+import (
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+// clientOptions are the settings that matter when a node dies. The library's
+// defaults keep a dead master in use for a minute (PITFALL 19).
+func clientOptions(cfg Config, replicas bool) *redis.ClusterOptions {
+	return &redis.ClusterOptions{
+		Addrs:      cfg.Addrs,
+		ClientName: "eshop",
+		Username:   cfg.Username,
+		Password:   cfg.Password,
+		TLSConfig:  cfg.TLS,
+		ReadOnly:   replicas,
+
+		ClusterStateReloadInterval: time.Second,
+		FailingTimeoutSeconds:      3,
+		MaxRedirects:               3,
+		MinRetryBackoff:            8 * time.Millisecond,
+		MaxRetryBackoff:            128 * time.Millisecond,
+		DialerRetries:              1,
+		DialTimeout:                300 * time.Millisecond,
+		ReadTimeout:                300 * time.Millisecond,
+		WriteTimeout:               300 * time.Millisecond,
+		ContextTimeoutEnabled:      true,
+
+		// The bound is hard: PoolSize connections a node, and a caller that finds
+		// none free waits no longer than PoolTimeout.
+		PoolSize:        cfg.PoolSize,
+		MaxActiveConns:  cfg.PoolSize,
+		PoolTimeout:     300 * time.Millisecond,
+		ConnMaxIdleTime: 5 * time.Minute,
+
+		Protocol:                 2,
+		DisableIdentity:          true,
+		DisableRoutingPolicies:   true, // every command here has one key; its slot routes it
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}

@@ -1,0 +1,242 @@
+package rediscluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"eshop/pkg/catalog"
+)
+
+// Op is what a write does.
+type Op int
+
+const (
+	// Put stores a document as it was pulled.
+	Put Op = iota
+	// Tombstone says that the origin no longer has the document.
+	Tombstone
+	// Force stores a document that wins although its version may be older.
+	Force
+	// ForceTombstone is a Tombstone that also ends what was forced before.
+	ForceTombstone
+)
+
+// String returns the word used in the script and in metrics.
+func (o Op) String() string {
+	switch o {
+	case Put:
+		return "put"
+	case Tombstone:
+		return "tombstone"
+	case Force:
+		return "force"
+	case ForceTombstone:
+		return "force-tombstone"
+	}
+	return "op " + strconv.Itoa(int(o))
+}
+
+func (o Op) gone() bool { return o == Tombstone || o == ForceTombstone }
+
+// Outcome is what a write came to.
+type Outcome struct {
+	// Accepted is false if what is stored is as new or newer.
+	Accepted bool
+	// Stored is the stamp in Redis after the call.
+	Stored catalog.Stamp
+	// Previous is what stood there before; a plain string counts as Live.
+	Previous catalog.State
+	// Changed: it was accepted and readers of the previous value would notice:
+	// a live document got other bytes or a tombstone, or a tombstone a live one.
+	Changed bool
+}
+
+// WriteRequest is one write of WriteMany.
+type WriteRequest struct {
+	Op       Op
+	Document catalog.Document
+}
+
+// WriteResult is the answer for one request of WriteMany.
+type WriteResult struct {
+	Outcome Outcome
+	Err     error
+}
+
+// Write stores doc if its stamp is above the stored one. See the package
+// comment for the rules. After an error the write may or may not have happened.
+func (s *Store) Write(ctx context.Context, op Op, doc catalog.Document) (Outcome, error) {
+	r := s.writeMany(ctx, "write", []WriteRequest{{op, doc}})[0]
+	return r.Outcome, r.Err
+}
+
+// WriteMany makes many writes in one round trip to each master, one answer a
+// request in their order. They are independent of each other.
+func (s *Store) WriteMany(ctx context.Context, requests []WriteRequest) []WriteResult {
+	return s.writeMany(ctx, "write-many", requests)
+}
+
+func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequest) []WriteResult {
+	out := make([]WriteResult, len(requests))
+	if len(requests) == 0 {
+		return out
+	}
+	done := s.metrics.start(name)
+	ctx, cancel := within(ctx, s.cfg.WriteTimeout)
+	defer cancel()
+
+	calls := make([]call, 0, len(requests))
+	for i, r := range requests {
+		kind, key, err := s.check(r)
+		if err != nil {
+			out[i].Err = fmt.Errorf("write %v to redis: %w", r.Document.Key, err)
+			continue
+		}
+		calls = append(calls, call{at: i, kind: kind, key: key, args: s.arguments(r)})
+	}
+	s.run(ctx, calls)
+	var old []call
+	for _, c := range calls {
+		outcome, body, err := decodeOutcome(c.cmd)
+		if err == nil && body != nil {
+			// A tombstone over a plain string takes the version out of it.
+			if v, f, err := c.kind.VersionOf(body); err == nil {
+				c.args[1], c.args[3] = strconv.FormatInt(v, 10), f
+			}
+			c.args[7] = "1"
+			old = append(old, c)
+			continue
+		}
+		out[c.at] = s.result(requests[c.at], outcome, err)
+	}
+	if len(old) > 0 {
+		s.run(ctx, old)
+		for _, c := range old {
+			outcome, _, err := decodeOutcome(c.cmd)
+			out[c.at] = s.result(requests[c.at], outcome, err)
+		}
+	}
+	var err error
+	for i, r := range out {
+		s.metrics.wrote(requests[i].Op, r)
+		if r.Err != nil {
+			err = r.Err
+		}
+	}
+	done(err)
+	return out
+}
+
+func (s *Store) result(r WriteRequest, o Outcome, err error) WriteResult {
+	if err != nil {
+		err = fmt.Errorf("write %v to redis (%v, version %d, token %d): %w", r.Document.Key, r.Op, r.Document.Stamp.Version, r.Document.Stamp.Token, err)
+	}
+	return WriteResult{Outcome: o, Err: err}
+}
+
+func (s *Store) check(r WriteRequest) (*catalog.Kind, string, error) {
+	kind, key, err := s.key(r.Document.Key)
+	if err != nil {
+		return nil, "", err
+	}
+	st := r.Document.Stamp
+	switch {
+	case r.Op < Put || r.Op > ForceTombstone:
+		return nil, "", fmt.Errorf("%v is unknown", r.Op)
+	case st.Epoch < 0 || st.Version < 0 || st.Token < 0:
+		return nil, "", fmt.Errorf("the stamp %v has a negative part", st)
+	case !r.Op.gone() && len(r.Document.Body) == 0:
+		return nil, "", errors.New("a live document has no body")
+	}
+	return kind, key, nil
+}
+
+// call is one run of the script: at is its place in the answer.
+type call struct {
+	at   int
+	kind *catalog.Kind
+	key  string
+	args []any
+	cmd  *redis.Cmd
+}
+
+func (s *Store) arguments(r WriteRequest) []any {
+	doc := r.Document
+	body := doc.Body
+	if r.Op.gone() {
+		body = nil
+	}
+	pulled := int64(0)
+	if !doc.Pulled.IsZero() {
+		pulled = max(doc.Pulled.UnixMilli(), 0)
+	}
+	known := "0"
+	if r.Op.gone() && (doc.Stamp.Version > 0 || doc.Field != "") {
+		known = "1"
+	}
+	return []any{r.Op.String(), strconv.FormatInt(doc.Stamp.Version, 10), strconv.FormatInt(doc.Stamp.Token, 10),
+		doc.Field, body, strconv.FormatInt(pulled, 10), strconv.FormatInt(s.ttl().Milliseconds(), 10), known}
+}
+
+func (s *Store) ttl() time.Duration {
+	return time.Duration(float64(s.cfg.TTL) * (1 + s.cfg.TTLJitter*(2*rand.Float64()-1)))
+}
+
+// run executes the calls in one pipeline, by the script's hash; those whose
+// server does not know it yet (its first time, or it was restarted) once more
+// with the text.
+func (s *Store) run(ctx context.Context, calls []call) {
+	if len(calls) == 0 {
+		return
+	}
+	pipe := s.masters.Pipeline()
+	for i := range calls {
+		calls[i].cmd = s.script.EvalSha(ctx, pipe, []string{calls[i].key}, calls[i].args...)
+	}
+	_, _ = pipe.Exec(ctx) // each command carries its own error
+	pipe = s.masters.Pipeline()
+	for i := range calls {
+		if err := calls[i].cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+			calls[i].cmd = s.script.Eval(ctx, pipe, []string{calls[i].key}, calls[i].args...)
+		}
+	}
+	if pipe.Len() > 0 {
+		_, _ = pipe.Exec(ctx)
+	}
+}
+
+// decodeOutcome reads the script's answer. body is set if a plain string stood
+// there whose version is needed first.
+func decodeOutcome(cmd *redis.Cmd) (o Outcome, body []byte, err error) {
+	fields, err := cmd.StringSlice()
+	if err != nil {
+		return o, nil, err
+	}
+	if len(fields) < 6 {
+		return o, nil, fmt.Errorf("the script answered %d fields instead of 6", len(fields))
+	}
+	for i, to := range []*int64{&o.Stored.Epoch, &o.Stored.Version, &o.Stored.Token} {
+		n, ok := parseNumber(fields[i+1])
+		if !ok {
+			return Outcome{}, nil, fmt.Errorf("the script answered the number %.40q", fields[i+1])
+		}
+		*to = n
+	}
+	o.Accepted, o.Changed = fields[0] == "1", fields[5] == "1"
+	switch fields[4] {
+	case "live", "string":
+		o.Previous = catalog.Live
+	case "tombstone":
+		o.Previous = catalog.Tombstone
+	}
+	if len(fields) > 6 {
+		body = []byte(fields[6])
+	}
+	return o, body, nil
+}

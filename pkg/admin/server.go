@@ -12,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"eshop/pkg/catalog"
 	"eshop/pkg/lifecycle"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -43,6 +44,7 @@ type Deps struct {
 	Log      *slog.Logger
 	Gatherer prometheus.Gatherer // nil: /metrics is empty
 	Ready    *lifecycle.Ready    // nil: always ready
+	Catalog  *catalog.Catalog    // nil: any kind may be asked for
 }
 
 // Server is the admin listener of one process.
@@ -58,6 +60,7 @@ type Server struct {
 	listener net.Listener
 	sections []section
 	links    []link
+	layers   []layer
 }
 
 // New returns a server with the built-in pages. It does no I/O.

@@ -1,0 +1,279 @@
+package kafka
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/IBM/sarama"
+	"golang.org/x/sync/semaphore"
+)
+
+// GroupConfig names the group and bounds it. Zero values mean the default in brackets.
+type GroupConfig struct {
+	Config
+	Group            string
+	Topic            string
+	DeadTopic        string        // where rejected records go; "" means they are only logged and counted
+	Parallel         int           // handlers running at once, each for another key [32]
+	MaxInFlight      int           // records read and not yet applied, all partitions together [4096]
+	MaxInFlightBytes int64         // their keys and values together [32 MiB]
+	MaxWindow        int           // records of a partition between the oldest unapplied and the newest read [65,536]
+	Backoff          Backoff       // between attempts for one record [50 ms to 10 s]
+	FromNewest       bool          // a group without committed offsets starts at the end instead of the beginning
+	Drain            time.Duration // how long running handlers may go on when their partition is taken away, before they are cancelled [1 s]
+	CommitInterval   time.Duration // between commits to the broker [250 ms]
+	SessionTimeout   time.Duration // after which the broker gives a silent member's partitions away [10 s]
+	StallTimeout     time.Duration // no progress for this long although there is something to read restarts the member (25) [30 s]
+}
+
+// Handler applies one record. Nil means that it is applied; an error made by
+// Reject sends it to the dead-letter topic; any other error, and a panic, means
+// it is tried again with backoff for ever, while other keys go on. ctx ends
+// when the process gives up the record's partition: the record then counts as
+// not applied and is read again, here or elsewhere.
+type Handler func(ctx context.Context, r Record) error
+
+type rejection struct{ reason error }
+
+func (r rejection) Error() string { return r.reason.Error() }
+func (r rejection) Unwrap() error { return r.reason }
+
+// Reject marks an error as final: the record goes to the dead-letter topic at once.
+func Reject(reason error) error { return rejection{reason: reason} }
+
+// Group is one member of a consumer group. Records with equal keys are applied
+// one after the other, in the order read, over all partitions this process
+// holds; different keys in parallel. The committed offset of a partition never
+// passes a record that is neither applied nor dead-lettered.
+type Group struct {
+	cfg     GroupConfig
+	conf    *sarama.Config
+	keyOf   func(Record) (string, error)
+	handle  Handler
+	log     *slog.Logger
+	metrics groupMetrics
+	dead    *Producer // nil without a dead-letter topic
+	dir     *directory
+
+	slots *semaphore.Weighted // running handlers
+	count *semaphore.Weighted // records in flight
+	bytes *semaphore.Weighted // bytes in flight
+
+	mu      sync.Mutex
+	session *groupSession // nil while there is none
+	lanes   map[string]*lane
+	state   groupState
+	restart context.CancelCauseFunc // ends the current membership
+}
+
+// NewGroup checks the settings and does no I/O. keyOf gives the ordering key of
+// a record, which need not be its Kafka key; its error sends the record to the
+// dead-letter topic.
+func NewGroup(cfg GroupConfig, keyOf func(Record) (key string, err error), h Handler, deps Deps) (*Group, error) {
+	conf, err := cfg.sarama()
+	if err != nil {
+		return nil, err
+	}
+	if cfg.Group == "" || cfg.Topic == "" || keyOf == nil || h == nil {
+		return nil, errors.New("kafka group: the group, the topic, the key function and the handler are all needed")
+	}
+	cfg.Parallel = positive(cfg.Parallel, 32)
+	cfg.MaxInFlight = positive(cfg.MaxInFlight, 4096)
+	cfg.MaxInFlightBytes = positive(cfg.MaxInFlightBytes, 32<<20)
+	cfg.MaxWindow = positive(cfg.MaxWindow, 65_536)
+	cfg.Backoff = cfg.Backoff.or(50*time.Millisecond, 10*time.Second)
+	cfg.Drain = positive(cfg.Drain, time.Second)
+	cfg.CommitInterval = positive(cfg.CommitInterval, 250*time.Millisecond)
+	cfg.SessionTimeout = positive(cfg.SessionTimeout, 10*time.Second)
+	cfg.StallTimeout = positive(cfg.StallTimeout, 30*time.Second)
+
+	conf.Net.ReadTimeout = groupReadTimeout
+	conf.Metadata.Full = false
+	conf.ChannelBufferSize = 64
+	conf.Consumer.Return.Errors = true
+	conf.Consumer.MaxWaitTime = 250 * time.Millisecond
+	conf.Consumer.MaxProcessingTime = time.Second
+	conf.Consumer.Retry.Backoff = 250 * time.Millisecond
+	conf.Consumer.Fetch.Default = 512 << 10
+	conf.Consumer.Fetch.MaxBytes = 8 << 20
+	conf.Consumer.Offsets.Initial = sarama.OffsetOldest
+	if cfg.FromNewest {
+		conf.Consumer.Offsets.Initial = sarama.OffsetNewest
+	}
+	conf.Consumer.Offsets.AutoCommit.Enable = true // commits what is marked, and only applied prefixes are marked
+	conf.Consumer.Offsets.AutoCommit.Interval = cfg.CommitInterval
+	conf.Consumer.Group.Session.Timeout = cfg.SessionTimeout
+	conf.Consumer.Group.Heartbeat.Interval = min(time.Second, cfg.SessionTimeout/4)
+	conf.Consumer.Group.Rebalance.Timeout = 10 * time.Second
+	conf.Consumer.Group.Rebalance.Retry.Max = 4
+	conf.Consumer.Group.Rebalance.Retry.Backoff = 200 * time.Millisecond
+	// The eager protocol: Setup and Cleanup are called at each rebalance, which the cooperative one does not do.
+	conf.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
+	if err := conf.Validate(); err != nil {
+		return nil, fmt.Errorf("kafka group settings: %w", err)
+	}
+	g := &Group{
+		cfg: cfg, conf: conf, keyOf: keyOf, handle: h, log: deps.logger(),
+		metrics: newGroupMetrics(deps.Registry, cfg.Group, cfg.Topic),
+		dir:     newDirectory(conf, cfg.Brokers),
+		slots:   semaphore.NewWeighted(int64(cfg.Parallel)),
+		count:   semaphore.NewWeighted(int64(cfg.MaxInFlight)),
+		bytes:   semaphore.NewWeighted(cfg.MaxInFlightBytes),
+		lanes:   make(map[string]*lane),
+	}
+	if cfg.DeadTopic != "" {
+		deadCfg := cfg.Config
+		deadCfg.ClientID = cfg.clientID() + "-dead"
+		if g.dead, err = NewProducer(ProducerConfig{Config: deadCfg, MaxRecords: 256}, deps); err != nil {
+			return nil, err
+		}
+	}
+	return g, nil
+}
+
+// Run takes part in the group until ctx ends and then leaves it, with the last
+// commit made. It returns nil; trouble with the brokers is waited out.
+func (g *Group) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer g.dir.close()
+	if g.dead != nil {
+		deadCtx, stopDead := context.WithCancel(context.WithoutCancel(ctx))
+		defer stopDead()
+		wg.Go(func() { _ = g.dead.Run(deadCtx) })
+	}
+	failures := 0
+	for ctx.Err() == nil {
+		started := time.Now()
+		err := g.member(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		g.fault(err)
+		if time.Since(started) > time.Minute {
+			failures = 0
+		}
+		pause(ctx, Backoff{Min: 100 * time.Millisecond, Max: 2 * time.Second}.delay(failures))
+		failures++
+	}
+	return nil
+}
+
+// member is one membership, from the first contact to a failure that calls for
+// a new one. The connections outlive ctx by a little so that the last commit
+// and the goodbye get through.
+func (g *Group) member(ctx context.Context) error {
+	ctx, restart := context.WithCancelCause(ctx)
+	defer restart(nil)
+	wires, cut := context.WithCancel(context.WithoutCancel(ctx))
+	defer cut()
+	stopCut := context.AfterFunc(ctx, func() {
+		// The end of ctx drains the claims; connections that hang are cut after that.
+		timer := time.AfterFunc(g.cfg.Drain+5*time.Second, cut)
+		context.AfterFunc(wires, func() { timer.Stop() })
+	})
+	defer stopCut()
+	g.mu.Lock()
+	g.restart = restart
+	g.mu.Unlock()
+
+	reach, stopReach := context.WithCancel(ctx) // the first contact has no goodbye to make
+	_, err := g.dir.fetch(reach, false, g.cfg.Topic)
+	stopReach()
+	if err != nil {
+		return fmt.Errorf("reach the kafka brokers: %w", err)
+	}
+	cg, err := sarama.NewConsumerGroup(g.cfg.Brokers, g.cfg.Group, bind(wires, g.conf))
+	if err != nil {
+		return fmt.Errorf("join kafka group %s: %w", g.cfg.Group, err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for err := range cg.Errors() {
+			g.fault(err)
+		}
+	})
+	wg.Go(func() { g.watch(ctx, restart) })
+	for failures := 0; ctx.Err() == nil; {
+		err = cg.Consume(ctx, []string{g.cfg.Topic}, g)
+		if err == nil {
+			failures = 0
+			continue
+		}
+		g.fault(err)
+		if errors.Is(err, sarama.ErrClosedConsumerGroup) || errors.Is(err, sarama.ErrClosedClient) || failures >= 5 {
+			break
+		}
+		pause(ctx, Backoff{Min: 100 * time.Millisecond, Max: time.Second}.delay(failures))
+		failures++
+	}
+	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
+		err = cause
+	}
+	restart(nil)
+	if closeErr := cg.Close(); closeErr != nil && err == nil {
+		err = closeErr
+	}
+	wg.Wait()
+	return err
+}
+
+// Setup implements sarama.ConsumerGroupHandler.
+func (g *Group) Setup(s sarama.ConsumerGroupSession) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.session = &groupSession{member: s.MemberID(), generation: s.GenerationID(), claims: make(map[int32]*claim)}
+	g.state.sessions++
+	g.state.lastErr = nil
+	g.log.Info("kafka group member is assigned", "group", g.cfg.Group, "topic", g.cfg.Topic, "partitions", s.Claims()[g.cfg.Topic], "generation", s.GenerationID())
+	return nil
+}
+
+// Cleanup implements sarama.ConsumerGroupHandler. Every claim has ended before it is called.
+func (g *Group) Cleanup(sarama.ConsumerGroupSession) error {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.session = nil
+	return nil
+}
+
+func (g *Group) fault(err error) {
+	if err == nil {
+		return
+	}
+	g.mu.Lock()
+	first := g.state.lastErr == nil
+	g.state.lastErr = err
+	g.mu.Unlock()
+	g.metrics.faults.Inc()
+	if first {
+		g.log.Warn("kafka group has trouble with the brokers and goes on trying", "group", g.cfg.Group, "error", err)
+	}
+}
+
+// DeadLetter is what a rejected record becomes on the dead-letter topic.
+type DeadLetter struct {
+	Reason    string    `json:"reason"`
+	Topic     string    `json:"topic"`
+	Partition int32     `json:"partition"`
+	Offset    int64     `json:"offset"`
+	Key       string    `json:"key"`
+	Value     string    `json:"value"`
+	Encoding  string    `json:"encoding,omitempty"`  // "base64" when key and value are not UTF-8 text
+	Truncated bool      `json:"truncated,omitempty"` // only the beginning of the value is kept
+	Time      time.Time `json:"time"`                // of the record
+}
+
+func (d DeadLetter) marshal() []byte {
+	b, err := json.Marshal(d)
+	if err != nil { // strings, integers and a time: only a year beyond 9999 gets here
+		d.Time = time.Time{}
+		b, _ = json.Marshal(d)
+	}
+	return b
+}

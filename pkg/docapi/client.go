@@ -1,0 +1,249 @@
+package docapi
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/ring"
+)
+
+// Members tells who serves the contract now.
+type Members interface {
+	// Ring of the live members, nil or empty when none is known.
+	Ring() *ring.Ring
+	// Eject takes a member that did not answer out of the ring for a while.
+	Eject(id string, reason error)
+}
+
+// ClientConfig configures NewClient.
+type ClientConfig struct {
+	Token string
+	// Timeout of one HTTP request (default 3 s); the caller's context counts too.
+	Timeout time.Duration
+	// Connections kept to one member (default 64).
+	Connections int
+}
+
+// Deps are the client's collaborators.
+type Deps struct{ Log *slog.Logger }
+
+// Client asks the cache role. It is safe for concurrent use.
+type Client struct {
+	cfg     ClientConfig
+	members Members
+	http    *http.Client
+	log     *slog.Logger
+}
+
+// NewClient does no I/O.
+func NewClient(cfg ClientConfig, members Members, deps Deps) *Client {
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 3 * time.Second
+	}
+	if cfg.Connections <= 0 {
+		cfg.Connections = 64
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	tr := &http.Transport{
+		DialContext:           (&net.Dialer{Timeout: 500 * time.Millisecond, KeepAlive: 15 * time.Second}).DialContext,
+		MaxConnsPerHost:       cfg.Connections * 4,
+		MaxIdleConnsPerHost:   cfg.Connections,
+		IdleConnTimeout:       90 * time.Second,
+		ResponseHeaderTimeout: cfg.Timeout,
+		DisableCompression:    true,
+	}
+	return &Client{cfg: cfg, members: members, log: deps.Log, http: &http.Client{Transport: tr, Timeout: cfg.Timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+}
+
+// Close ends idle connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// owners returns whom to ask, in order: the owner and the one after it.
+func (c *Client) owners(key catalog.Key) []ring.Member {
+	r := c.members.Ring()
+	if r == nil {
+		return nil
+	}
+	return r.Owners(ring.Hash(key.Kind, key.ID), 2)
+}
+
+var errNoMember = &Unavailable{Reason: "no cache process is known", RetryAfter: time.Second}
+
+// Get asks the owner of a document, and the next owner when it is unreachable.
+// An answer that the owner gave, even a bad one, is not asked for twice.
+func (c *Client) Get(ctx context.Context, req Request) (Reply, error) {
+	err := error(errNoMember)
+	for _, m := range c.owners(req.Key) {
+		var reply Reply
+		reply, err = c.getFrom(ctx, m, req)
+		if !c.unreachable(ctx, m, err) {
+			return reply, err
+		}
+	}
+	return Reply{}, err
+}
+
+// unreachable reports whether the next owner should be asked, and takes m out
+// of the ring if so. A caller whose own time is up says nothing about m.
+func (c *Client) unreachable(ctx context.Context, m ring.Member, err error) bool {
+	var ne *unreachableError
+	if !errors.As(err, &ne) || ctx.Err() != nil {
+		return false
+	}
+	c.members.Eject(m.ID, ne.err)
+	c.log.Warn("cache member is unreachable, asking the next owner", "member", m.ID, "addr", m.Addr, "err", ne.err)
+	return true
+}
+
+type unreachableError struct {
+	member ring.Member
+	err    error
+}
+
+func (e *unreachableError) Error() string {
+	return fmt.Sprintf("ask cache member %s at %s: %v", e.member.ID, e.member.Addr, e.err)
+}
+func (e *unreachableError) Unwrap() error { return e.err }
+
+func (c *Client) do(ctx context.Context, m ring.Member, path string, q url.Values) (*http.Response, error) {
+	u := url.URL{Scheme: "http", Host: m.Addr, Path: path, RawQuery: q.Encode()}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, fmt.Errorf("ask cache member %s: %w", m.ID, err)
+	}
+	if c.cfg.Token != "" {
+		r.Header.Set("Authorization", "Bearer "+c.cfg.Token)
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return nil, &unreachableError{m, err}
+	}
+	return resp, nil
+}
+
+func (c *Client) getFrom(ctx context.Context, m ring.Member, req Request) (Reply, error) {
+	q := url.Values{}
+	if !req.Min.IsZero() {
+		q.Set("min", req.Min.String())
+	}
+	if req.Revalidate {
+		q.Set("revalidate", "1")
+	}
+	resp, err := c.do(ctx, m, "/v1/doc/"+req.Key.Kind+"/"+strconv.FormatInt(req.Key.ID, 10), q)
+	if err != nil {
+		return Reply{}, err
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxDocument+1))
+	if err != nil {
+		return Reply{}, &unreachableError{m, err}
+	}
+	state := resp.Header.Get(headerState)
+	switch {
+	case resp.StatusCode == http.StatusOK && len(body) <= maxDocument:
+	case resp.StatusCode == http.StatusNotFound && state != "":
+		body = nil
+	default:
+		return Reply{}, answerError(m, resp, body)
+	}
+	reply, err := metaFromHeaders(req.Key, resp.Header).reply(body)
+	if err != nil {
+		return Reply{}, fmt.Errorf("read the answer of cache member %s for %v: %w", m.ID, req.Key, err)
+	}
+	return reply, nil
+}
+
+func answerError(m ring.Member, resp *http.Response, body []byte) error {
+	var said struct{ Error string }
+	json.Unmarshal(body, &said) // an answer of another shape has no sentence of its own
+	if resp.StatusCode == http.StatusServiceUnavailable {
+		s, _ := strconv.Atoi(resp.Header.Get("Retry-After"))
+		return &Unavailable{Reason: said.Error, RetryAfter: time.Duration(max(1, s)) * time.Second}
+	}
+	return fmt.Errorf("cache member %s at %s answered %s: %s", m.ID, m.Addr, resp.Status, said.Error)
+}
+
+// GetMany asks for several documents, one HTTP request for each owner and at
+// most MaxBatch keys in one. Results are in the order of reqs.
+func (c *Client) GetMany(ctx context.Context, reqs []Request) []Result {
+	out := make([]Result, len(reqs))
+	if len(reqs) == 1 {
+		out[0].Reply, out[0].Err = c.Get(ctx, reqs[0])
+		return out
+	}
+	byOwner := map[ring.Member][]int{}
+	for i, r := range reqs {
+		owners := c.owners(r.Key)
+		if len(owners) == 0 || r.Revalidate { // the batch form has no word for it
+			out[i].Reply, out[i].Err = c.Get(ctx, r)
+			continue
+		}
+		byOwner[owners[0]] = append(byOwner[owners[0]], i)
+	}
+	var wg sync.WaitGroup
+	for m, idx := range byOwner {
+		for len(idx) > 0 {
+			part := idx[:min(len(idx), MaxBatch)]
+			idx = idx[len(part):]
+			wg.Go(func() { c.batchFrom(ctx, m, reqs, part, out) })
+		}
+	}
+	wg.Wait()
+	return out
+}
+
+// batchFrom fills out[i] for each i of idx; goroutines fill disjoint members.
+func (c *Client) batchFrom(ctx context.Context, m ring.Member, reqs []Request, idx []int, out []Result) {
+	q := url.Values{}
+	for _, i := range idx {
+		q.Add("key", formatKey(reqs[i]))
+	}
+	done := 0
+	err := func() error {
+		resp, err := c.do(ctx, m, "/v1/docs", q)
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			body, _ := io.ReadAll(io.LimitReader(resp.Body, maxMeta))
+			return answerError(m, resp, body)
+		}
+		r := bufio.NewReaderSize(resp.Body, 32<<10)
+		for _, i := range idx {
+			res, err := readFrame(r, reqs[i].Key)
+			if err != nil {
+				return &unreachableError{m, err}
+			}
+			out[i] = res
+			done++
+		}
+		return nil
+	}()
+	if err == nil {
+		return
+	}
+	retry := c.unreachable(ctx, m, err)
+	for _, i := range idx[done:] {
+		if retry { // the member is out of the ring now: each key goes to its next owner
+			out[i].Reply, out[i].Err = c.Get(ctx, reqs[i])
+		} else {
+			out[i].Err = err
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package docapi
+
+import (
+	"bufio"
+	"context"
+	"crypto/subtle"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"eshop/pkg/catalog"
+)
+
+// HandlerConfig configures NewHandler.
+type HandlerConfig struct {
+	// Token every caller must present as "Authorization: Bearer <token>"; empty: none.
+	Token string
+	// Timeout of one request at the server (default 5 s).
+	Timeout time.Duration
+}
+
+type handler struct {
+	cfg HandlerConfig
+	cat *catalog.Catalog
+	src Source
+}
+
+// NewHandler serves the contract over src, and with it the two paths of the
+// replaced cache service: /getProductInfo?productId=P and /getShopInfo?shopId=S,
+// that is, the origin's own path of every kind that names its parameter.
+func NewHandler(cfg HandlerConfig, cat *catalog.Catalog, src Source) http.Handler {
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = 5 * time.Second
+	}
+	h := &handler{cfg: cfg, cat: cat, src: src}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/doc/{kind}/{id}", h.one)
+	mux.HandleFunc("GET /v1/docs", h.many)
+	for path, kind := range map[string]string{"/getProductInfo": "product", "/getShopInfo": "shop"} {
+		if k := cat.Kind(kind); k != nil && k.Param != "" {
+			mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.seed(w, r, k) })
+		}
+	}
+	return h.guard(mux)
+}
+
+func (h *handler) guard(next http.Handler) http.Handler {
+	want := []byte("Bearer " + h.cfg.Token)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.cfg.Token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			fail(w, http.StatusUnauthorized, "the cluster token is missing or wrong: give the roles the same --cluster.token-file")
+			return
+		}
+		ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
+		defer cancel()
+		next.ServeHTTP(w, r.WithContext(ctx))
+	})
+}
+
+func (h *handler) one(w http.ResponseWriter, r *http.Request) {
+	q := r.URL.Query()
+	id, err := catalog.ParseID(r.PathValue("id"))
+	if err != nil {
+		fail(w, http.StatusBadRequest, err.Error())
+		return
+	}
+	req := Request{Key: catalog.Key{Kind: r.PathValue("kind"), ID: id}, Revalidate: q.Get("revalidate") == "1"}
+	if h.cat.Kind(req.Key.Kind) == nil {
+		fail(w, http.StatusBadRequest, "the kind "+strconv.Quote(req.Key.Kind)+" is not configured")
+		return
+	}
+	if min := q.Get("min"); min != "" {
+		if req.Min, err = catalog.ParseStamp(min); err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
+	}
+	h.serve(w, r, req)
+}
+
+// seed serves a path of the replaced cache service.
+func (h *handler) seed(w http.ResponseWriter, r *http.Request, k *catalog.Kind) {
+	id, err := catalog.ParseID(r.URL.Query().Get(k.Param))
+	if err != nil {
+		fail(w, http.StatusBadRequest, k.Param+": "+err.Error())
+		return
+	}
+	h.serve(w, r, Request{Key: catalog.Key{Kind: k.Name, ID: id}})
+}
+
+func (h *handler) serve(w http.ResponseWriter, r *http.Request, req Request) {
+	reply, err := h.src.Load(r.Context(), req)
+	if err != nil {
+		var u *Unavailable
+		if !errors.As(err, &u) {
+			u = &Unavailable{Reason: err.Error(), RetryAfter: time.Second}
+		}
+		w.Header().Set("Retry-After", strconv.Itoa(retrySeconds(u.RetryAfter)))
+		fail(w, http.StatusServiceUnavailable, u.Reason)
+		return
+	}
+	metaOf(reply).setHeaders(w.Header())
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.Header().Set("Content-Length", strconv.Itoa(len(reply.Document.Body)))
+	w.Header().Set("Cache-Control", "no-store")
+	if reply.Document.State != catalog.Live {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	w.Write(reply.Document.Body) // an error means that the caller has gone
+}
+
+func (h *handler) many(w http.ResponseWriter, r *http.Request) {
+	keys := r.URL.Query()["key"]
+	if len(keys) == 0 || len(keys) > MaxBatch {
+		fail(w, http.StatusBadRequest, "a batch names from 1 to "+strconv.Itoa(MaxBatch)+" documents by key=kind/id, not "+strconv.Itoa(len(keys)))
+		return
+	}
+	reqs := make([]Request, len(keys))
+	for i, text := range keys {
+		req, err := parseKey(text)
+		if err == nil && h.cat.Kind(req.Key.Kind) == nil {
+			err = errors.New("the kind " + strconv.Quote(req.Key.Kind) + " is not configured")
+		}
+		if err != nil {
+			fail(w, http.StatusBadRequest, err.Error())
+			return
+		}
+		reqs[i] = req
+	}
+	results := h.src.LoadMany(r.Context(), reqs)
+	w.Header().Set("Content-Type", "application/x-eshop-frames")
+	w.Header().Set("Cache-Control", "no-store")
+	out := bufio.NewWriterSize(w, 32<<10)
+	for i, res := range results {
+		if writeFrame(out, res, reqs[i].Key) != nil {
+			return // the caller has gone
+		}
+	}
+	out.Flush()
+}
+
+func fail(w http.ResponseWriter, code int, reason string) {
+	w.Header().Set("Content-Type", "application/json; charset=utf-8")
+	w.WriteHeader(code)
+	json.NewEncoder(w).Encode(map[string]string{"error": reason})
+}

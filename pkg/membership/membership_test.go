@@ -1,0 +1,121 @@
+package membership_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"eshop/pkg/membership"
+	"eshop/pkg/ring"
+)
+
+// lists is a ZooKeeper of which the test says what it shows.
+type lists struct {
+	joined chan string
+	show   chan map[string][]byte
+}
+
+func newLists() *lists {
+	return &lists{joined: make(chan string, 8), show: make(chan map[string][]byte)}
+}
+
+func (l *lists) Ensure(context.Context, ...string) error { return nil }
+
+func (l *lists) Join(ctx context.Context, group, id string, data []byte) {
+	l.joined <- group + "/" + id + " " + string(data)
+}
+
+func (l *lists) WatchChildren(ctx context.Context, _ string, fn func(map[string][]byte)) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case nodes := <-l.show:
+			fn(nodes)
+		}
+	}
+}
+
+func nodes(ids ...string) map[string][]byte {
+	out := map[string][]byte{}
+	for _, id := range ids {
+		data, _ := json.Marshal(map[string]string{"id": id, "addr": id + ":1"})
+		out[id] = data
+	}
+	return out
+}
+
+func ids(r *ring.Ring) string {
+	if r == nil {
+		return "unknown"
+	}
+	var out []string
+	for _, m := range r.Members() {
+		out = append(out, m.ID)
+	}
+	return fmt.Sprint(out)
+}
+
+func TestGroup(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		zk := newLists()
+		var back atomic.Bool
+		g := membership.New(membership.Config{Role: "cache", Self: &ring.Member{ID: "a", Addr: "a:1"}, ProbeEvery: time.Second,
+			Probe: func(context.Context, ring.Member) error {
+				if back.Load() {
+					return nil
+				}
+				return errors.New("still away")
+			}}, membership.Deps{Session: zk})
+		done := make(chan error, 1)
+		go func() { done <- g.Run(ctx) }()
+		want := func(when, list string) {
+			t.Helper()
+			synctest.Wait()
+			if got := ids(g.Ring()); got != list {
+				t.Errorf("%s: the ring is %s, want %s", when, got, list)
+			}
+		}
+		want("before the first list", "unknown")
+		if got := <-zk.joined; got != `members/cache/a {"id":"a","addr":"a:1"}` {
+			t.Errorf("joined as %s", got)
+		}
+		list := nodes("a", "b", "c")
+		list["bad"] = []byte("not a member")
+		zk.show <- list
+		want("after a list with an unreadable node", "[a b c]")
+
+		g.Eject("b", errors.New("refused"))
+		g.Eject("a", errors.New("that is this process"))
+		g.Eject("nosuch", nil)
+		want("after ejecting b", "[a c]")
+		<-time.After(3500 * time.Millisecond) // by the clock of the bubble
+		want("while b does not answer its probes", "[a c]")
+		back.Store(true)
+		<-time.After(1100 * time.Millisecond)
+		want("after b answered", "[a b c]")
+
+		back.Store(false)
+		g.Eject("b", nil)
+		g.Eject("c", nil)
+		want("after ejecting b and c", "[a]")
+		list = nodes("a", "c")
+		list["b"] = []byte(`{"id":"b","addr":"elsewhere:1"}`)
+		zk.show <- list
+		want("b registered anew, c did not", "[a b]")
+		zk.show <- nodes("b")
+		g.Eject("b", nil)
+		want("all ejected", "[b]")
+
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}

@@ -1,0 +1,175 @@
+package invalidation
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/kafka"
+)
+
+// Handler is told what the bus says. Calls come from several goroutines, in
+// order for one key.
+type Handler interface {
+	// Changed: Redis held the document with this stamp when the message was
+	// sent. The floor has been raised already.
+	Changed(catalog.Invalidation)
+	// Unverified: messages were lost; every copy must be checked before use.
+	Unverified(reason string)
+}
+
+// Config configures NewSubscriber.
+type Config struct {
+	Kafka kafka.Config
+	// Topic is --kafka.topic.invalidate.
+	Topic string
+	// Replay is how far back reading starts (default 5 min): what a fill that is
+	// under way when this process starts could still be older than.
+	Replay time.Duration
+	// MaxStaleness is how old the watermark may grow before copies count as
+	// unverified (default 30 s).
+	MaxStaleness time.Duration
+}
+
+// Deps are the subscriber's collaborators.
+type Deps struct {
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+	// Now is the clock (default time.Now).
+	Now func() time.Time
+}
+
+// Subscriber reads the whole topic with its own offsets and keeps the
+// watermark: every message sent before it has been handled here.
+type Subscriber struct {
+	cfg     Config
+	log     *slog.Logger
+	now     func() time.Time
+	floor   *Floor
+	handler Handler
+	reader  *kafka.Reader
+	lag     prometheus.Histogram
+	bad     prometheus.Counter
+
+	mu    sync.Mutex
+	beats map[int32]time.Time // the newest heartbeat of each partition, as its sender's clock has it
+}
+
+// NewSubscriber does no I/O.
+func NewSubscriber(cfg Config, floor *Floor, handler Handler, deps Deps) (*Subscriber, error) {
+	if cfg.Replay <= 0 {
+		cfg.Replay = 5 * time.Minute
+	}
+	if cfg.MaxStaleness <= 0 {
+		cfg.MaxStaleness = 30 * time.Second
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Now == nil {
+		deps.Now = time.Now
+	}
+	s := &Subscriber{cfg: cfg, log: deps.Log, now: deps.Now, floor: floor, handler: handler, beats: map[int32]time.Time{}}
+	s.lag = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_invalidation_lag_seconds",
+		Help: "Time from sending an invalidation to having applied it here.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)})
+	s.bad = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_invalidation_malformed_total",
+		Help: "Messages of the invalidation topic that could not be read."})
+	watermark := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "eshop_invalidation_watermark_age_seconds",
+		Help: "Age of the oldest partition's newest heartbeat; -1 before the first."}, func() float64 {
+		if w := s.Watermark(); !w.IsZero() {
+			return s.now().Sub(w).Seconds()
+		}
+		return -1
+	})
+	floorKeys := prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "eshop_floor_keys",
+		Help: "Recently changed keys whose highest stamp is remembered."}, func() float64 { return float64(floor.Len()) })
+	floorLost := prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "eshop_floor_evicted_total",
+		Help: "Keys the floor forgot for want of room."}, func() float64 { return float64(floor.Evicted()) })
+	if deps.Registry != nil {
+		for _, c := range []prometheus.Collector{s.lag, s.bad, watermark, floorKeys, floorLost} {
+			if err := deps.Registry.Register(c); err != nil {
+				return nil, fmt.Errorf("register the metrics of the invalidation bus: %w", err)
+			}
+		}
+	}
+	var err error
+	s.reader, err = kafka.NewReader(kafka.ReaderConfig{Config: cfg.Kafka, Topic: cfg.Topic, Replay: cfg.Replay}, events{s},
+		kafka.Deps{Log: deps.Log, Registry: deps.Registry})
+	if err != nil {
+		return nil, fmt.Errorf("read the topic %s: %w", cfg.Topic, err)
+	}
+	return s, nil
+}
+
+// Run reads until ctx ends; broker outages are waited out.
+func (s *Subscriber) Run(ctx context.Context) error { return s.reader.Run(ctx) }
+
+// CaughtUp reports whether everything that stood in the topic when reading
+// began has been handled.
+func (s *Subscriber) CaughtUp() bool { return s.reader.CaughtUp() }
+
+// Status tells where each partition stands.
+func (s *Subscriber) Status() []kafka.PartitionStatus { return s.reader.Status() }
+
+// Watermark is the lowest over the partitions of the newest heartbeat; zero
+// while any partition has none.
+func (s *Subscriber) Watermark() time.Time {
+	parts := s.reader.Status()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var low time.Time
+	for i, p := range parts {
+		beat, ok := s.beats[p.Partition]
+		if !ok {
+			return time.Time{}
+		}
+		if i == 0 || beat.Before(low) {
+			low = beat
+		}
+	}
+	return low
+}
+
+// Behind reports whether the bus has been silent for longer than MaxStaleness:
+// then a copy counts as verified only by Redis. Before the first heartbeat it
+// is behind: nothing has vouched for the copies yet.
+func (s *Subscriber) Behind() bool { return s.now().Sub(s.Watermark()) > s.cfg.MaxStaleness }
+
+// events keeps the reader's callbacks off the Subscriber's own method set.
+type events struct{ s *Subscriber }
+
+func (e events) Record(r kafka.Record) {
+	s := e.s
+	inv, err := catalog.ParseInvalidation(r.Value)
+	if err != nil {
+		s.bad.Inc()
+		s.log.Warn("a message of the invalidation topic is unreadable and skipped", "partition", r.Partition, "offset", r.Offset, "err", err)
+		return
+	}
+	if inv.Heartbeat != "" {
+		// A heartbeat from the future (a sender's clock that is ahead) must not
+		// vouch for longer than one from now would.
+		beat := inv.SentTime()
+		if now := s.now(); beat.After(now) {
+			beat = now
+		}
+		s.mu.Lock()
+		if beat.After(s.beats[r.Partition]) {
+			s.beats[r.Partition] = beat
+		}
+		s.mu.Unlock()
+		return
+	}
+	s.floor.Raise(inv.Key, inv.Stamp)
+	s.handler.Changed(inv)
+	s.lag.Observe(max(0, s.now().Sub(inv.SentTime()).Seconds()))
+}
+
+func (e events) Gap(partition int32, from, to int64, reason string) {
+	e.s.handler.Unverified(fmt.Sprintf("offsets %d to %d of partition %d of %s are lost: %s", from, to, partition, e.s.cfg.Topic, reason))
+}

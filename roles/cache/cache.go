@@ -1,0 +1,286 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/coalesce"
+	"eshop/pkg/docapi"
+	"eshop/pkg/invalidation"
+	"eshop/pkg/kafka"
+	"eshop/pkg/lifecycle"
+	"eshop/pkg/membership"
+	"eshop/pkg/origin"
+	"eshop/pkg/rediscluster"
+	"eshop/pkg/ring"
+	"eshop/pkg/zookeeper"
+)
+
+// Role is one cache process. New makes it, Listen binds its address, Run owns
+// all its goroutines.
+type Role struct {
+	cfg Config
+	log *slog.Logger
+	cat *catalog.Catalog
+
+	store     *rediscluster.Store
+	zk        *zookeeper.Session
+	origin    *origin.Client
+	producer  *kafka.Producer
+	feed      *kafka.Group
+	bus       *invalidation.Subscriber
+	publisher *invalidation.Publisher
+	floor     *invalidation.Floor
+	group     *membership.Group
+	ready     *lifecycle.Ready
+
+	heap          *heap
+	fills         *coalesce.Group[fillKey, docapi.Reply]
+	generation    atomic.Uint64 // counts losses on the bus
+	absents       absentRate
+	shared        sharedToken
+	refreshes     chan *entry
+	announcements chan catalog.Invalidation
+	metrics       *metrics
+
+	server   *http.Server
+	listener net.Listener
+}
+
+// New checks the configuration and makes every client; it does no I/O.
+func New(cfg Config, deps Deps) (*Role, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Ready == nil {
+		deps.Ready = new(lifecycle.Ready)
+	}
+	if deps.Catalog == nil {
+		deps.Catalog = catalog.Default()
+	}
+	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready,
+		refreshes: make(chan *entry, refreshQueue), announcements: make(chan catalog.Invalidation, announceQueue)}
+	var err error
+	fail := func(what string, err error) (*Role, error) { return nil, fmt.Errorf("set up %s: %w", what, err) }
+	if r.heap, err = newHeap(cfg.L1Bytes, cfg.NegativeBytes); err != nil {
+		return fail("the heap tier", err)
+	}
+	if r.floor, err = invalidation.NewFloor(0); err != nil {
+		return fail("the floor", err)
+	}
+	if r.metrics, err = newMetrics(deps.Registry, r); err != nil {
+		return fail("the metrics", err)
+	}
+	r.fills = coalesce.New[fillKey, docapi.Reply](coalesce.Config{Timeout: cfg.FillTimeout})
+	if r.store, err = rediscluster.New(cfg.Redis, deps.Catalog, rediscluster.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {
+		return fail("the Redis client", err)
+	}
+	if r.zk, err = zookeeper.New(cfg.ZooKeeper, zookeeper.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {
+		return fail("the ZooKeeper session", err)
+	}
+	if r.origin, err = origin.New(cfg.Origin, deps.Catalog, origin.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {
+		return fail("the origin client", err)
+	}
+	cfg.Kafka.ClientID = "eshop-cache"
+	kdeps := kafka.Deps{Log: deps.Log, Registry: deps.Registry}
+	if r.producer, err = kafka.NewProducer(kafka.ProducerConfig{Config: cfg.Kafka, ManualPartition: true}, kdeps); err != nil {
+		return fail("the Kafka producer", err)
+	}
+	r.bus, err = invalidation.NewSubscriber(invalidation.Config{Kafka: cfg.Kafka, Topic: cfg.TopicInvalidate, MaxStaleness: cfg.MaxStaleness},
+		r.floor, r, invalidation.Deps{Log: deps.Log, Registry: deps.Registry})
+	if err != nil {
+		return fail("the invalidation bus", err)
+	}
+	r.publisher = invalidation.NewPublisher(cfg.TopicInvalidate, r.producer, r.bus.Status, deps.Log)
+	r.feed, err = kafka.NewGroup(kafka.GroupConfig{Config: cfg.Kafka, Group: cfg.Group, Topic: cfg.TopicChange, DeadTopic: cfg.TopicDead,
+		Parallel: cfg.Parallel}, r.changeKey, r.handleChange, kdeps)
+	if err != nil {
+		return fail("the change feed", err)
+	}
+	if deps.Admin != nil {
+		deps.Admin.Explain("cache", r.explain)
+		deps.Admin.Purge("cache", r.purge)
+	}
+	r.server = &http.Server{
+		Handler:           docapi.NewHandler(docapi.HandlerConfig{Token: cfg.ClusterToken, Timeout: cfg.FillTimeout}, deps.Catalog, r),
+		ReadHeaderTimeout: 5 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		WriteTimeout:      cfg.FillTimeout + 10*time.Second,
+		MaxHeaderBytes:    32 << 10,
+		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelWarn),
+	}
+	return r, nil
+}
+
+// Listen binds --cache.addr. Requests are answered once Run is running.
+func (r *Role) Listen() error {
+	l, err := net.Listen("tcp", r.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on --cache.addr %s: %w", r.cfg.Addr, err)
+	}
+	r.listener = l
+	r.group = membership.New(membership.Config{Role: "cache", Self: &ring.Member{ID: r.cfg.ID, Addr: r.advertised()}},
+		membership.Deps{Log: r.log, Session: r.zk})
+	return nil
+}
+
+// Addr returns the bound host:port.
+func (r *Role) Addr() string { return r.listener.Addr().String() }
+
+// advertised is the address gateways are told.
+func (r *Role) advertised() string {
+	if r.cfg.AdvertiseAddr != "" {
+		return r.cfg.AdvertiseAddr
+	}
+	host, port, err := net.SplitHostPort(r.Addr())
+	if ip := net.ParseIP(host); err == nil && (ip == nil || ip.IsUnspecified()) {
+		if name, err := os.Hostname(); err == nil {
+			return net.JoinHostPort(name, port)
+		}
+	}
+	return r.Addr()
+}
+
+// Run serves until ctx ends. It returns when every goroutine of the role has.
+func (r *Role) Run(ctx context.Context) error {
+	if r.listener == nil {
+		if err := r.Listen(); err != nil {
+			return err
+		}
+	}
+	defer r.store.Close()
+	defer r.origin.Close()
+	g := lifecycle.New(lifecycle.Config{}, lifecycle.Deps{Log: r.log})
+	started := func(run func(context.Context) error) func(context.Context, func()) error {
+		return func(ctx context.Context, ready func()) error {
+			ready() // its dependency may come later: /-/ready tells
+			return run(ctx)
+		}
+	}
+	g.Add("readiness", started(r.watchReady))
+	g.Add("zookeeper", started(r.zk.Run))
+	g.Add("producer", started(r.producer.Run))
+	g.Add("bus", started(r.bus.Run))
+	g.Add("background", started(r.background))
+	g.Add("http", started(r.serve))
+	g.Add("members", started(r.group.Run))
+	g.Add("feed", started(r.feed.Run))
+	return g.Run(ctx)
+}
+
+// background runs the refresh workers, the announcer and the leader's beat.
+func (r *Role) background(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for range refreshWorkers {
+		wg.Go(func() { r.refreshLoop(ctx) })
+	}
+	wg.Go(func() { r.announceLoop(ctx) })
+	wg.Go(func() { r.lead(ctx) })
+	wg.Wait()
+	return nil
+}
+
+func (r *Role) serve(ctx context.Context) error {
+	stopped := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(stopped)
+		drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.FillTimeout+time.Second)
+		defer cancel()
+		r.server.Shutdown(drain) // a late request is cut off with its connection
+		r.server.Close()
+	})
+	err := r.server.Serve(r.listener)
+	if !stop() {
+		<-stopped
+	}
+	if errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return fmt.Errorf("serve --cache.addr %s: %w", r.cfg.Addr, err)
+}
+
+// lead beats for the fleet while this process holds the leader's lock. Two
+// leaders for a moment do no harm: a heartbeat only says what time it is.
+func (r *Role) lead(ctx context.Context) {
+	for ctx.Err() == nil {
+		if err := r.leadOnce(ctx); err != nil && ctx.Err() == nil {
+			r.log.Info("not the leader", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(r.cfg.Heartbeat):
+			}
+		}
+	}
+}
+
+func (r *Role) leadOnce(ctx context.Context) error {
+	ticket, err := r.zk.Enqueue(ctx, "bus-leader")
+	if err != nil {
+		return err
+	}
+	defer ticket.Release()
+	if err := ticket.Wait(ctx); err != nil {
+		return err
+	}
+	ctx, cancel := ticket.Context(ctx)
+	defer cancel()
+	r.log.Info("this process is the leader of the bus", "id", r.cfg.ID)
+	r.metrics.leader.Set(1)
+	defer r.metrics.leader.Set(0)
+	r.publisher.Beat(ctx, r.cfg.ID, r.cfg.Heartbeat)
+	return errors.New("the leader's lock was lost")
+}
+
+// watchReady keeps the reasons of /-/ready up to date.
+func (r *Role) watchReady(ctx context.Context) error {
+	check := func() {
+		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+		defer cancel()
+		var wg sync.WaitGroup
+		wg.Go(func() { setReady(r.ready, "cache: redis", r.store.Ping(pctx)) })
+		wg.Go(func() { setReady(r.ready, "cache: kafka", kafka.Ping(pctx, r.cfg.Kafka)) })
+		wg.Wait()
+		if s := r.zk.State(); s == zookeeper.Connected {
+			r.ready.Set("cache: zookeeper", true, "")
+		} else {
+			r.ready.Set("cache: zookeeper", false, "the session is "+s.String())
+		}
+		if r.bus.CaughtUp() {
+			r.ready.Set("cache: bus", true, "")
+		} else {
+			r.ready.Set("cache: bus", false, "the topic "+r.cfg.TopicInvalidate+" has not been read to its end yet")
+		}
+	}
+	for {
+		check()
+		wait := 2 * time.Second
+		if !r.ready.OK() {
+			wait = 100 * time.Millisecond
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(wait):
+		}
+	}
+}
+
+func setReady(ready *lifecycle.Ready, name string, err error) {
+	if err != nil {
+		ready.Set(name, false, err.Error())
+		return
+	}
+	ready.Set(name, true, "")
+}

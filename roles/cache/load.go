@@ -1,0 +1,190 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/coalesce"
+	"eshop/pkg/docapi"
+	"eshop/pkg/origin"
+	"eshop/pkg/rediscluster"
+)
+
+// Load implements docapi.Source: heap, Redis, origin, in this order.
+func (r *Role) Load(ctx context.Context, req docapi.Request) (docapi.Reply, error) {
+	if r.cat.Kind(req.Key.Kind) == nil {
+		return docapi.Reply{}, fmt.Errorf("the kind %q is not configured", req.Key.Kind)
+	}
+	min := req.Min.Max(r.floor.Of(req.Key))
+	if !req.Revalidate {
+		if reply, ok := r.fromHeap(req.Key, min); ok {
+			return reply, nil
+		}
+	}
+	return r.fill(ctx, req.Key, min, req.Revalidate)
+}
+
+// fromHeap answers from the role's own memory, touching no network.
+func (r *Role) fromHeap(key catalog.Key, min catalog.Stamp) (docapi.Reply, bool) {
+	if e, ok := r.heap.docs.Get(key); ok && r.usable(e, min, time.Now()) {
+		r.refreshIfOld(e)
+		return docapi.Reply{Document: e.doc, Layer: docapi.LayerL1}, true
+	}
+	if min.IsZero() {
+		if _, ok := r.heap.absent.Get(key); ok {
+			return docapi.Reply{Document: catalog.Document{Key: key}, Layer: docapi.LayerL1}, true
+		}
+	}
+	return docapi.Reply{}, false
+}
+
+// fillAttempts bounds how often a caller whose floor is higher than that of the
+// load it joined starts over.
+const fillAttempts = 3
+
+// fill loads through the coalescing group: one load of a key at a time, however
+// many ask. A caller that knows of a higher stamp than the load it joined did
+// gets a load of its own afterwards.
+func (r *Role) fill(ctx context.Context, key catalog.Key, min catalog.Stamp, pull bool) (docapi.Reply, error) {
+	var reply docapi.Reply
+	for range fillAttempts {
+		var shared bool
+		var err error
+		reply, shared, err = r.fills.Do(ctx, fillKey{key, pull}, func(ctx context.Context) (docapi.Reply, error) {
+			return r.load(ctx, key, min.Max(r.floor.Of(key)), pull)
+		})
+		min = min.Max(r.floor.Of(key)) // it may have risen meanwhile
+		switch {
+		case errors.Is(err, coalesce.ErrOverloaded):
+			return reply, &docapi.Unavailable{Reason: "too many loads are under way", RetryAfter: time.Second}
+		case err != nil && shared && ctx.Err() == nil && !min.IsZero():
+			continue // the load failed for a floor that was not ours
+		case err != nil:
+			return reply, r.unavailable(key, err)
+		case !reply.Document.Stamp.Less(min):
+			return reply, nil
+		}
+	}
+	return docapi.Reply{}, &docapi.Unavailable{RetryAfter: time.Second,
+		Reason: fmt.Sprintf("%v: the newest copy that can be had is %v, %v has been announced", key, reply.Document.Stamp, min)}
+}
+
+type fillKey struct {
+	key  catalog.Key
+	pull bool
+}
+
+// load is the one load of a key in this process: Redis first, the origin when
+// Redis has nothing that reaches min.
+func (r *Role) load(ctx context.Context, key catalog.Key, min catalog.Stamp, pull bool) (docapi.Reply, error) {
+	if !pull {
+		doc, err := r.fromRedis(ctx, key, min)
+		switch {
+		case err != nil:
+			return r.withoutRedis(ctx, key, min, err)
+		case doc.State != catalog.Absent && !doc.Stamp.Less(min):
+			return r.answer(doc, docapi.LayerRedis), nil
+		}
+	}
+	return r.pull(ctx, key, min, pullForRead)
+}
+
+// fromRedis reads a replica, and the master when the replica has nothing or
+// lags behind min.
+func (r *Role) fromRedis(ctx context.Context, key catalog.Key, min catalog.Stamp) (catalog.Document, error) {
+	doc, err := r.store.Get(ctx, key, rediscluster.FromReplica)
+	if err != nil || doc.State == catalog.Absent || !doc.Stamp.Less(min) {
+		return doc, err
+	}
+	return r.store.Get(ctx, key, rediscluster.FromMaster)
+}
+
+// answer keeps a copy in the heap and refreshes it when it has grown old.
+func (r *Role) answer(doc catalog.Document, layer docapi.Layer) docapi.Reply {
+	r.keep(doc)
+	if e, ok := r.heap.docs.Get(doc.Key); ok && layer == docapi.LayerRedis {
+		r.refreshIfOld(e)
+	}
+	return docapi.Reply{Document: doc, Layer: layer}
+}
+
+// withoutRedis answers while Redis is away: a copy from the heap however old,
+// else a pull that is stored nowhere but there.
+func (r *Role) withoutRedis(ctx context.Context, key catalog.Key, min catalog.Stamp, cause error) (docapi.Reply, error) {
+	if ctx.Err() != nil {
+		return docapi.Reply{}, cause
+	}
+	if reply, ok := r.stale(key, min); ok {
+		return reply, nil
+	}
+	reply, err := r.pull(ctx, key, min, pullForRead)
+	if err != nil {
+		return reply, errors.Join(cause, err)
+	}
+	return reply, nil
+}
+
+// stale returns the heap's copy although nothing vouches for it now; never one
+// below min.
+func (r *Role) stale(key catalog.Key, min catalog.Stamp) (docapi.Reply, bool) {
+	e, ok := r.heap.docs.Get(key)
+	if !ok || e.dead.Load() || e.doc.Stamp.Less(min) {
+		return docapi.Reply{}, false
+	}
+	r.metrics.stale.Inc()
+	return docapi.Reply{Document: e.doc, Layer: docapi.LayerL1, Stale: true}, true
+}
+
+// unavailable turns an error of the layers below into the contract's answer.
+func (r *Role) unavailable(key catalog.Key, err error) error {
+	var u *docapi.Unavailable
+	if errors.As(err, &u) {
+		return u
+	}
+	after := time.Second
+	if errors.Is(err, origin.ErrOpen) {
+		after = 5 * time.Second
+	}
+	return &docapi.Unavailable{Reason: fmt.Sprintf("load %v: %v", key, err), RetryAfter: after}
+}
+
+// LoadMany implements docapi.Source: the heap first, then one round trip to
+// Redis for the rest, then one by one, at the same time, what is left.
+func (r *Role) LoadMany(ctx context.Context, reqs []docapi.Request) []docapi.Result {
+	out := make([]docapi.Result, len(reqs))
+	mins := make([]catalog.Stamp, len(reqs))
+	var keys []catalog.Key
+	var rest []int
+	for i, req := range reqs {
+		mins[i] = req.Min.Max(r.floor.Of(req.Key))
+		if reply, ok := r.fromHeap(req.Key, mins[i]); ok {
+			out[i].Reply = reply
+			continue
+		}
+		keys, rest = append(keys, req.Key), append(rest, i)
+	}
+	var wg sync.WaitGroup
+	if len(rest) > 1 {
+		found := r.store.GetMany(ctx, keys, rediscluster.FromReplica)
+		left := rest[:0]
+		for j, i := range rest {
+			// Read again: the bus may have told of a change during the round trip.
+			min := mins[i].Max(r.floor.Of(keys[j]))
+			if doc := found[j].Document; found[j].Err == nil && doc.State != catalog.Absent && !doc.Stamp.Less(min) {
+				out[i].Reply = r.answer(doc, docapi.LayerRedis)
+				continue
+			}
+			left = append(left, i)
+		}
+		rest = left
+	}
+	for _, i := range rest { // at most docapi.MaxBatch, and the coalescing group is bounded
+		wg.Go(func() { out[i].Reply, out[i].Err = r.fill(ctx, reqs[i].Key, mins[i], false) })
+	}
+	wg.Wait()
+	return out
+}

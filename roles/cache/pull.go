@@ -1,0 +1,184 @@
+package cache
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/docapi"
+	"eshop/pkg/origin"
+	"eshop/pkg/rediscluster"
+	"eshop/pkg/zookeeper"
+)
+
+// purpose says why a document is pulled; it decides what may replace the pull
+// and who is told of the result.
+type purpose int
+
+const (
+	// pullForRead: a read found nothing. Another process's pull serves as well.
+	pullForRead purpose = iota
+	// pullForRefresh: the stored copy is old or doubted; the origin must be asked.
+	pullForRefresh
+)
+
+// pull brings a document from the origin into Redis and the heap for a reader.
+//
+// The order is invariant 2: token, then pull, then compare-and-set. The lock
+// only keeps a second process from pulling the same; whoever waits for it in
+// vain goes on with the token it has, and the compare decides.
+func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why purpose) (docapi.Reply, error) {
+	if r.zk.State() != zookeeper.Connected {
+		return r.pullProvisional(ctx, key, min)
+	}
+	token, release, err := r.token(ctx, key)
+	if err != nil {
+		if ctx.Err() != nil {
+			return docapi.Reply{}, err
+		}
+		return r.pullProvisional(ctx, key, min)
+	}
+	defer release()
+	stored := catalog.Document{Key: key}
+	if doc, err := r.store.Get(ctx, key, rediscluster.FromMaster); err == nil {
+		stored = doc
+		if why == pullForRead && doc.State != catalog.Absent && !doc.Stamp.Less(min) {
+			return r.answer(doc, docapi.LayerRedis), nil // somebody was faster
+		}
+	}
+	got, err := r.origin.Pull(ctx, key)
+	if err != nil {
+		if reply, ok := r.stale(key, min); ok {
+			return reply, nil
+		}
+		return docapi.Reply{}, err
+	}
+	return r.finish(ctx, key, min, token, stored.State, got)
+}
+
+// finish writes what a reader's pull brought and answers with what Redis holds
+// then.
+func (r *Role) finish(ctx context.Context, key catalog.Key, min catalog.Stamp, token int64, stored catalog.State, got origin.Result) (docapi.Reply, error) {
+	doc, op := document(key, got, catalog.Stamp{Epoch: min.Epoch, Token: token}), rediscluster.Put
+	if got.State == catalog.Absent {
+		r.noteAbsent()
+		if stored == catalog.Absent && min.IsZero() {
+			r.keep(doc) // nothing to replace: an unknown id costs Redis nothing
+			return docapi.Reply{Document: catalog.Document{Key: key}, Layer: docapi.LayerOrigin}, nil
+		}
+		op, doc.Stamp.Version = rediscluster.Tombstone, min.Version
+	}
+	written, out, err := r.write(ctx, op, doc)
+	if err != nil {
+		r.log.Warn("a pulled document could not be stored and is served from memory", "key", key, "err", err)
+		return r.provisional(doc, min)
+	}
+	if !min.IsZero() && out.Accepted {
+		r.metrics.repairs.Inc() // Redis had less than the bus had announced
+		r.log.Warn("repaired a document that Redis had lost", "key", key, "announced", min, "stored", written.Stamp)
+	}
+	if out.Changed {
+		r.announceLater(catalog.Invalidation{Key: key, Stamp: written.Stamp, State: written.State.String()})
+	}
+	return r.answer(written, docapi.LayerOrigin), nil
+}
+
+// write is the one way into Redis. It returns the document that Redis holds
+// afterwards: the given one with its final stamp, or the higher one that
+// refused it.
+func (r *Role) write(ctx context.Context, op rediscluster.Op, doc catalog.Document) (catalog.Document, rediscluster.Outcome, error) {
+	out, err := r.store.Write(ctx, op, doc)
+	if err != nil {
+		return doc, out, fmt.Errorf("write %v to Redis: %w", doc.Key, err)
+	}
+	if !out.Accepted {
+		stored, err := r.store.Get(ctx, doc.Key, rediscluster.FromMaster)
+		if err != nil {
+			return doc, out, fmt.Errorf("read the copy of %v that refused ours: %w", doc.Key, err)
+		}
+		return stored, out, nil
+	}
+	doc.Stamp = out.Stored
+	doc.State = catalog.Live
+	if op == rediscluster.Tombstone || op == rediscluster.ForceTombstone {
+		doc.State, doc.Body = catalog.Tombstone, nil
+	}
+	return doc, out, nil
+}
+
+// document makes the candidate of a pull: the body's version under base's epoch
+// and token.
+func document(key catalog.Key, got origin.Result, base catalog.Stamp) catalog.Document {
+	base.Version = got.Version
+	return catalog.Document{Key: key, State: got.State, Body: got.Body, Field: got.Field, Stamp: base, Pulled: time.Now()}
+}
+
+// pullProvisional serves a reader while there is no token to be had: the pull is
+// true but nobody can be held to it, so Redis does not get it and the copy
+// lives for seconds.
+func (r *Role) pullProvisional(ctx context.Context, key catalog.Key, min catalog.Stamp) (docapi.Reply, error) {
+	got, err := r.origin.Pull(ctx, key)
+	if err != nil {
+		if reply, ok := r.stale(key, min); ok {
+			return reply, nil
+		}
+		return docapi.Reply{}, err
+	}
+	if got.State == catalog.Absent {
+		r.noteAbsent()
+	}
+	return r.provisional(document(key, got, catalog.Stamp{Epoch: min.Epoch}), min)
+}
+
+// provisional answers with a pulled document that Redis does not hold.
+//
+// It may carry the stamp min: the pull began after min was known here, and min's
+// message was sent after its change, so the pull saw that change or a later
+// one. Only an origin that shows a lower version than min has not caught up.
+func (r *Role) provisional(doc catalog.Document, min catalog.Stamp) (docapi.Reply, error) {
+	doc.Provisional = true
+	if doc.State == catalog.Live && doc.Field != "" && doc.Stamp.Version < min.Version {
+		return docapi.Reply{}, behind(doc.Key, doc.Stamp, min)
+	}
+	if doc.State == catalog.Absent && !min.IsZero() {
+		doc.State = catalog.Tombstone
+	}
+	doc.Stamp = doc.Stamp.Max(min)
+	return r.answer(doc, docapi.LayerOrigin), nil
+}
+
+func behind(key catalog.Key, got, min catalog.Stamp) error {
+	return &docapi.Unavailable{RetryAfter: time.Second,
+		Reason: fmt.Sprintf("the origin shows %v of %v, %v has been announced", got, key, min)}
+}
+
+// token takes the fencing token of a fill and waits for the key's lock, at most
+// LockWait. release gives the lock back; it never blocks.
+//
+// While ids that do not exist are being asked for in bulk, a fill goes without a
+// lock: a token of this process, taken before the pull, fences as well, and a
+// flood of unknown ids costs ZooKeeper nothing (pitfall 12).
+func (r *Role) token(ctx context.Context, key catalog.Key) (token int64, release func(), err error) {
+	if r.flooded() {
+		token, err := r.sharedToken(ctx)
+		return token, func() {}, err
+	}
+	ectx, cancel := context.WithTimeout(ctx, r.cfg.LockWait)
+	defer cancel()
+	ticket, err := r.zk.Enqueue(ectx, lockName(key))
+	if err != nil {
+		return 0, nil, fmt.Errorf("take the lock of %v: %w", key, err)
+	}
+	if err := ticket.Wait(ectx); err != nil && ctx.Err() != nil {
+		ticket.Release()
+		return 0, nil, fmt.Errorf("wait for the lock of %v: %w", key, err)
+	}
+	return ticket.Token(), ticket.Release, nil
+}
+
+func lockName(key catalog.Key) string { return fmt.Sprintf("%s-%d", key.Kind, key.ID) }
+
+// errNoToken is returned when ZooKeeper gave no token in time.
+var errNoToken = errors.New("ZooKeeper gave no token")

@@ -1,0 +1,42 @@
+package config
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+// maxSecretBytes bounds a secret file; a longer one is the wrong file.
+const maxSecretBytes = 4 << 10
+
+// ReadSecret reads the secret that a flag names a file for: one line, white space around it removed.
+// An empty path is an empty secret. Problems never hold any of the file's content.
+func ReadSecret(flag, path string, problems *Problems) string {
+	if path == "" {
+		return ""
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		problems.Add(flag, path, fmt.Sprintf("cannot be opened: %v", err))
+		return ""
+	}
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, maxSecretBytes+1))
+	if err != nil {
+		problems.Add(flag, path, fmt.Sprintf("cannot be read: %v", err))
+		return ""
+	}
+	secret := strings.TrimSpace(string(text))
+	switch {
+	case len(text) > maxSecretBytes:
+		problems.Add(flag, path, "is larger than 4KiB, so it is no secret")
+	case secret == "":
+		problems.Add(flag, path, "is empty")
+	case strings.ContainsAny(secret, "\r\n\x00"):
+		problems.Add(flag, path, "must hold one line of text")
+	default:
+		return secret
+	}
+	return ""
+}

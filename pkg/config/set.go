@@ -1,0 +1,224 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+// Set is the schema of one command: a flag set that knows how its flags belong together, and that
+// collects bad values instead of stopping at the first.
+type Set struct {
+	flags    *pflag.FlagSet
+	area     string
+	areas    []string
+	problems Problems
+	source   string            // where the value comes from that is being set; "" while the command line is parsed
+	origins  map[string]string // flag → where its value came from
+}
+
+// areaKey marks a flag with the area it belongs to, invocationKey one that OfInvocation named.
+const (
+	areaKey       = "eshop_area"
+	invocationKey = "eshop_invocation"
+)
+
+// Wrap returns a schema whose flags are defined on flags, which is parsed as usual.
+func Wrap(flags *pflag.FlagSet) *Set {
+	flags.SortFlags = false
+	return &Set{flags: flags, origins: make(map[string]string)}
+}
+
+// Area names the group in which help shows the flags defined from here on.
+func (s *Set) Area(title string) {
+	s.area = title
+	if !slices.Contains(s.areas, title) {
+		s.areas = append(s.areas, title)
+	}
+}
+
+// Names lists the settings in the order they were defined: all flags but hidden ones and those of one
+// invocation.
+func (s *Set) Names() []string {
+	var names []string
+	s.each(func(f *pflag.Flag) {
+		if !f.Hidden && !ofInvocation(f) {
+			names = append(names, f.Name)
+		}
+	})
+	return names
+}
+
+// each visits the flags that were defined through the set; the flag set may hold others, like help.
+func (s *Set) each(visit func(*pflag.Flag)) {
+	s.flags.VisitAll(func(f *pflag.Flag) {
+		if _, ours := f.Value.(interface{ ofSet() }); ours {
+			visit(f)
+		}
+	})
+}
+
+// Origin says where the value of a flag came from: "flag", "environment", "file" or "default".
+func (s *Set) Origin(name string) string {
+	if from, ok := s.origins[name]; ok {
+		return from
+	}
+	return "default"
+}
+
+// value makes a pflag.Value of any type with a parser and a formatter.
+type value[T any] struct {
+	set    *Set
+	name   string
+	target *T
+	parse  func(string) (T, error) // its error is the constraint
+	format func(T) string
+	kind   string
+}
+
+// Set never fails: a bad value becomes a problem of the set, so that parsing goes on to the next.
+func (v *value[T]) Set(text string) error {
+	parsed, err := v.parse(text)
+	if err != nil {
+		v.set.problems = append(v.set.problems, Problem{
+			Setting: "--" + v.name, Value: text, Source: v.set.source, Constraint: err.Error(),
+		})
+		return nil
+	}
+	*v.target = parsed
+	return nil
+}
+
+// String returns the value in the form Set reads.
+func (v *value[T]) String() string {
+	if v.target == nil { // pflag asks the zero value
+		return ""
+	}
+	return v.format(*v.target)
+}
+
+func (v *value[T]) ofSet() {}
+
+// Type is the placeholder that help shows for the value.
+func (v *value[T]) Type() string { return v.kind }
+
+func add[T any](s *Set, target *T, name, kind string, def T, usage string, parse func(string) (T, error), format func(T) string) *pflag.Flag {
+	*target = def
+	f := s.flags.VarPF(&value[T]{set: s, name: name, target: target, parse: parse, format: format, kind: kind}, name, "", usage)
+	if s.area != "" {
+		f.Annotations = map[string][]string{areaKey: {s.area}}
+	}
+	return f
+}
+
+func plain(text string) string { return text }
+
+// Text defines a flag for any text.
+func (s *Set) Text(target *string, name, kind, def, usage string) {
+	add(s, target, name, kind, def, usage, func(t string) (string, error) { return t, nil }, plain)
+}
+
+// Choice defines a flag that takes one of a few words; upper and lower case are the same.
+func (s *Set) Choice(target *string, name, def string, words []string, usage string) {
+	parse := func(t string) (string, error) {
+		if word := strings.ToLower(strings.TrimSpace(t)); slices.Contains(words, word) {
+			return word, nil
+		}
+		return "", fmt.Errorf("must be one of %s", strings.Join(words, ", "))
+	}
+	add(s, target, name, strings.Join(words, "|"), def, usage, parse, plain)
+}
+
+// Switch defines a flag that is on or off; naming it without a value turns it on.
+func (s *Set) Switch(target *bool, name string, def bool, usage string) {
+	parse := func(t string) (bool, error) {
+		b, err := strconv.ParseBool(strings.TrimSpace(t))
+		if err != nil {
+			return false, fmt.Errorf("must be true or false")
+		}
+		return b, nil
+	}
+	add(s, target, name, "bool", def, usage, parse, strconv.FormatBool).NoOptDefVal = "true"
+}
+
+// Whole defines a flag for a whole number from low to high.
+func (s *Set) Whole(target *int, name string, def, low, high int, usage string) {
+	parse := func(t string) (int, error) {
+		n, err := strconv.Atoi(strings.TrimSpace(t))
+		if err != nil || n < low || n > high {
+			return 0, fmt.Errorf("must be a whole number from %d to %d", low, high)
+		}
+		return n, nil
+	}
+	add(s, target, name, "n", def, usage, parse, strconv.Itoa)
+}
+
+// Bytes defines a flag for a size of at least low bytes.
+func (s *Set) Bytes(target *int64, name string, def, low int64, usage string) {
+	parse := func(t string) (int64, error) {
+		n, err := ParseBytes(t)
+		if err == nil && n < low {
+			err = fmt.Errorf("must be at least %s", FormatBytes(low))
+		}
+		return n, err
+	}
+	add(s, target, name, "size", def, usage, parse, FormatBytes)
+}
+
+// Duration defines a flag for a duration of at least low.
+func (s *Set) Duration(target *time.Duration, name string, def, low time.Duration, usage string) {
+	parse := func(t string) (time.Duration, error) {
+		d, err := ParseDuration(t)
+		if err == nil && d < low {
+			err = fmt.Errorf("must be at least %s", FormatDuration(low))
+		}
+		return d, err
+	}
+	add(s, target, name, "duration", def, usage, parse, FormatDuration)
+}
+
+// Range defines a flag for a range of durations, from which its user draws at random.
+func (s *Set) Range(target *DurationRange, name string, def DurationRange, low time.Duration, usage string) {
+	parse := func(t string) (DurationRange, error) {
+		r, err := ParseDurationRange(t)
+		if err == nil && r.Min < low {
+			err = fmt.Errorf("must begin with at least %s", FormatDuration(low))
+		}
+		return r, err
+	}
+	add(s, target, name, "range", def, usage, parse, DurationRange.String)
+}
+
+// Addrs defines a flag for a list of host:port to connect to.
+func (s *Set) Addrs(target *[]string, name, usage string) {
+	add(s, target, name, "host:port,...", nil, usage, ParseAddrs, func(a []string) string { return strings.Join(a, ",") })
+}
+
+// Listen defines a flag for the host:port of a listener.
+func (s *Set) Listen(target *string, name, def, usage string) {
+	add(s, target, name, "host:port", def, usage, ParseListen, plain)
+}
+
+// URL defines a flag for the base URL of an HTTP service.
+func (s *Set) URL(target *string, name, usage string) {
+	add(s, target, name, "url", "", usage, ParseURL, plain)
+}
+
+// Hide keeps a flag out of help and tables.
+func (s *Set) Hide(name string) { s.flags.Lookup(name).Hidden = true }
+
+// OfInvocation says that a flag belongs to one call of the command, not to its settings: it cannot
+// stand in the environment or the file and is not printed.
+func (s *Set) OfInvocation(name string) {
+	f := s.flags.Lookup(name)
+	if f.Annotations == nil {
+		f.Annotations = make(map[string][]string)
+	}
+	f.Annotations[invocationKey] = []string{"true"}
+}
+
+func ofInvocation(f *pflag.Flag) bool { return f.Annotations[invocationKey] != nil }

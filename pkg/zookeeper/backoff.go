@@ -17,6 +17,9 @@ func (b *backoff) reset() { b.attempts = 0 }
 func (b *backoff) wait(ctx context.Context, gone <-chan struct{}) error {
 	b.attempts++
 	if b.attempts == 1 {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
 		return nil
 	}
 	pause := min(10*time.Millisecond<<min(b.attempts-2, 8), 2*time.Second)

@@ -36,16 +36,20 @@ type member struct {
 
 func (m *member) run(ctx context.Context) {
 	var pause backoff
+	var latest *link // whose session may have the node
+	defer func() {
+		if latest != nil {
+			latest.leave(m.path)
+		}
+	}()
 	for ctx.Err() == nil {
 		l, err := m.s.live(ctx)
 		if err != nil {
 			return
 		}
-		switch err := m.keep(ctx, l, &pause); {
-		case ctx.Err() != nil:
-			l.leave(m.path)
-			return
-		case err != nil && !errors.Is(err, errGone) && !broken(err):
+		latest = l
+		err = m.keep(ctx, l, &pause)
+		if err != nil && ctx.Err() == nil && !errors.Is(err, errGone) && !broken(err) {
 			m.s.log.Error("cannot register as a member", "path", m.path, "error", err)
 		}
 		if pause.wait(ctx, nil) != nil {

@@ -68,7 +68,7 @@ type Group struct {
 	session *groupSession // nil while there is none
 	lanes   map[string]*lane
 	state   groupState
-	restart context.CancelCauseFunc // ends the current membership
+	stalls  stalls
 }
 
 // NewGroup checks the settings and does no I/O. keyOf gives the ordering key of
@@ -178,14 +178,8 @@ func (g *Group) member(ctx context.Context) error {
 		context.AfterFunc(wires, func() { timer.Stop() })
 	})
 	defer stopCut()
-	g.mu.Lock()
-	g.restart = restart
-	g.mu.Unlock()
-
-	reach, stopReach := context.WithCancel(ctx) // the first contact has no goodbye to make
-	_, err := g.dir.fetch(reach, false, g.cfg.Topic)
-	stopReach()
-	if err != nil {
+	// The first contact ends with ctx; it has no goodbye to make.
+	if _, err := g.dir.fetch(ctx, false, g.cfg.Topic); err != nil {
 		return fmt.Errorf("reach the kafka brokers: %w", err)
 	}
 	cg, err := sarama.NewConsumerGroup(g.cfg.Brokers, g.cfg.Group, bind(wires, g.conf))

@@ -48,7 +48,17 @@ func (l *listener) shut() {
 type tracked struct {
 	net.Conn
 	l    *listener
+	in   frame
 	once sync.Once
+}
+
+// Read implements net.Conn. Bytes that are no Kafka request are not passed on.
+func (t *tracked) Read(b []byte) (int, error) {
+	n, err := t.Conn.Read(b)
+	if bad := t.in.pass(b[:n]); bad != nil {
+		return 0, bad
+	}
+	return n, err
 }
 
 // Close implements net.Conn.

@@ -178,22 +178,6 @@ func (s *Server) clean(ctx context.Context, every time.Duration) {
 // Addr is the bound host:port.
 func (s *Server) Addr() string { return s.addr }
 
-// DeleteRecords removes the records of a partition below offset, as an operator would; tests use it.
-func (s *Server) DeleteRecords(topic string, partition int32, offset int64) error {
-	if err := s.cluster.DeleteRecords(topic, partition, offset); err != nil {
-		return fmt.Errorf("delete records of topic %s partition %d: %w", topic, partition, err)
-	}
-	return nil
-}
-
-// DeleteTopic removes a topic with its records.
-func (s *Server) DeleteTopic(topic string) error {
-	if err := s.cluster.DeleteTopic(topic); err != nil {
-		return fmt.Errorf("delete topic %s: %w", topic, err)
-	}
-	return nil
-}
-
 // Close stops the server, saves its state and gives the data directory back. It may be called again.
 func (s *Server) Close() error {
 	s.once.Do(func() { s.err = s.undo() })

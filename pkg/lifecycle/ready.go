@@ -1,6 +1,7 @@
 package lifecycle
 
 import (
+	"context"
 	"sync"
 	"time"
 )
@@ -19,6 +20,7 @@ type Ready struct {
 	mu         sync.Mutex
 	index      map[string]int
 	conditions []Condition
+	changed    chan struct{} // closed at the next change; nil when nobody waits
 }
 
 // Set states whether the named condition holds, and why not. The first Set of a name adds it; the
@@ -26,6 +28,10 @@ type Ready struct {
 func (r *Ready) Set(name string, ok bool, reason string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.changed != nil {
+		close(r.changed)
+		r.changed = nil
+	}
 	i, known := r.index[name]
 	if !known {
 		if r.index == nil {
@@ -52,6 +58,26 @@ func (r *Ready) OK() bool {
 		}
 	}
 	return true
+}
+
+// Wait returns nil once every condition holds, or the end of ctx.
+func (r *Ready) Wait(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		if r.changed == nil {
+			r.changed = make(chan struct{})
+		}
+		changed := r.changed // taken before the look below: a change after it is not missed
+		r.mu.Unlock()
+		if r.OK() {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }
 
 // Reasons lists the conditions that do not hold, each as "name: reason"; it is empty when ready.

@@ -1,9 +1,11 @@
 package lifecycle_test
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 
 	"eshop/pkg/lifecycle"
 
@@ -50,4 +52,31 @@ func TestReadyFromManyGoroutines(t *testing.T) {
 	if got := len(r.Conditions()); got != 5 {
 		t.Errorf("got %d conditions, want 5", got)
 	}
+}
+
+func TestReadyWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r lifecycle.Ready
+		r.Set("a", false, "not yet")
+		r.Set("b", false, "not yet")
+		done := make(chan error, 1)
+		go func() { done <- r.Wait(t.Context()) }()
+		r.Set("a", true, "")
+		synctest.Wait()
+		select {
+		case err := <-done:
+			t.Fatalf("Wait returned %v while b does not hold", err)
+		default:
+		}
+		r.Set("b", true, "")
+		if err := <-done; err != nil {
+			t.Errorf("Wait: %v", err)
+		}
+		r.Set("a", false, "gone")
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := r.Wait(ctx); err != context.Canceled {
+			t.Errorf("Wait with an ended context: %v, want context.Canceled", err)
+		}
+	})
 }

@@ -163,20 +163,15 @@ func (r *Role) Run(ctx context.Context) error {
 	defer r.store.Close()
 	defer r.origin.Close()
 	g := lifecycle.New(lifecycle.Config{}, lifecycle.Deps{Log: r.log})
-	started := func(run func(context.Context) error) func(context.Context, func()) error {
-		return func(ctx context.Context, ready func()) error {
-			ready() // its dependency may come later: /-/ready tells
-			return run(ctx)
-		}
-	}
-	g.Add("readiness", started(r.watchReady))
-	g.Add("zookeeper", started(r.zk.Run))
-	g.Add("producer", started(r.producer.Run))
-	g.Add("bus", started(r.bus.Run))
-	g.Add("background", started(r.background))
-	g.Add("http", started(r.serve))
-	g.Add("members", started(r.group.Run))
-	g.Add("feed", started(r.feed.Run))
+	// None waits for another: a dependency may come later, and /-/ready tells.
+	g.Add("readiness", lifecycle.Started(r.watchReady))
+	g.Add("zookeeper", lifecycle.Started(r.zk.Run))
+	g.Add("producer", lifecycle.Started(r.producer.Run))
+	g.Add("bus", lifecycle.Started(r.bus.Run))
+	g.Add("background", lifecycle.Started(r.background))
+	g.Add("http", lifecycle.Started(r.serve))
+	g.Add("members", lifecycle.Started(r.group.Run))
+	g.Add("feed", lifecycle.Started(r.feed.Run))
 	return g.Run(ctx)
 }
 

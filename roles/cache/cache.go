@@ -139,6 +139,11 @@ func (r *Role) Listen() error {
 // Addr returns the bound host:port.
 func (r *Role) Addr() string { return r.listener.Addr().String() }
 
+// Addresses lists the role's listeners, for Announce.
+func (r *Role) Addresses() []lifecycle.Address {
+	return []lifecycle.Address{{What: "cache", URL: "http://" + r.Addr() + "/v1/doc/product/1"}}
+}
+
 // advertised is the address gateways are told.
 func (r *Role) advertised() string {
 	if r.cfg.AdvertiseAddr != "" {

@@ -117,7 +117,7 @@ func (k *keys) walk(mapping *yaml.Node, prefix string, section func(string, *yam
 				k.problem(name, key, value.Value, "is a group of settings, not one setting")
 			}
 		default:
-			k.problem(name, key, "", "is no setting"+meant(name, k.known))
+			k.problem(name, key, "", "is no setting"+meant("", name, k.known))
 		}
 	}
 }

@@ -132,7 +132,7 @@ func (s *Set) CheckArgs(args []string, wordsAllowed bool) {
 			f := s.flags.Lookup(name)
 			if f == nil {
 				if name != "help" {
-					s.problems = append(s.problems, Problem{Setting: "--" + name, Constraint: "is no flag of this command" + meant(name, s.all())})
+					s.problems = append(s.problems, Problem{Setting: "--" + name, Constraint: "is no flag of this command" + meant("--", name, s.all())})
 				}
 				// As pflag does: the word after an unknown flag counts as its value.
 				if !hasValue && i+1 < len(args) && !strings.HasPrefix(args[i+1], "-") {

@@ -126,7 +126,7 @@ kinds:
 		`--no.such: is no flag of this command`,
 		`word: is not a flag; this command takes flags only`,
 		`-x: is no flag; flags begin with two dashes`,
-		`--gateway.addrs: is no flag of this command, did you mean gateway.addr?`,
+		`--gateway.addrs: is no flag of this command, did you mean --gateway.addr?`,
 		`--shutdown-delay "soon": must be a duration like 30s, 5m, 1h or 90d`,
 		`--gateway.access-log "loud": must be one of full, sampled, counts, off`,
 		`--gateway.soft-ttl "2s-1s" (environment ESHOP_GATEWAY_SOFT_TTL): must be a range that begins with its lower end: 1s-2s`,
@@ -225,7 +225,7 @@ pages:
 
 // TestPrintedSettingsAreAFile: what --check-config prints configures the same.
 func TestPrintedSettingsAreAFile(t *testing.T) {
-	file := "kinds: [{name: category, url: '/c/{id}'}]\n"
+	file := "kinds: [{name: category, url: '/c/{id}'}, {name: shop, version-fields: []}]\n"
 	first, _, loaded, problems := load(t, file, []string{"ESHOP_TOP=3"}, []string{"--redis.addrs", "a:1,b:2", "--origin.url", "http://u:pa55@h/"})
 	if len(problems) > 0 {
 		t.Fatal(problems)
@@ -248,12 +248,24 @@ func TestPrintedSettingsAreAFile(t *testing.T) {
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
-	if diff := cmp.Diff(loaded.Kinds, reloaded.Kinds, cmpopts.IgnoreUnexported(catalog.Kind{}), cmpopts.EquateEmpty()); diff != "" {
-		t.Errorf("kinds (-first +second):\n%s", diff)
+	for _, name := range []string{"product", "shop", "category"} {
+		want, got := catalogued(t, loaded).Kind(name), catalogued(t, reloaded).Kind(name)
+		if diff := cmp.Diff(want, got, cmpopts.IgnoreUnexported(catalog.Kind{})); diff != "" {
+			t.Errorf("kind %s (-first +second):\n%s", name, diff)
+		}
 	}
 	if got := strings.Join(again.redis, ","); got != "a:1,b:2" || second.Origin("redis.addrs") != "file" {
 		t.Errorf("read back: got %q from %s", got, second.Origin("redis.addrs"))
 	}
+}
+
+func catalogued(t *testing.T, loaded config.Loaded) *catalog.Catalog {
+	t.Helper()
+	cat, err := catalog.New(loaded.Kinds, loaded.Pages)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cat
 }
 
 func TestHelp(t *testing.T) {
@@ -311,8 +323,9 @@ func FuzzFile(f *testing.F) {
 		if len(problems) > 0 {
 			return
 		}
-		if err := s.Print(&strings.Builder{}, loaded); err != nil {
-			t.Errorf("print: %v", err)
+		_, wrong := catalog.New(loaded.Kinds, loaded.Pages)
+		if err := s.Print(&strings.Builder{}, loaded); (err != nil) != (wrong != nil) {
+			t.Errorf("print: %v, the catalogue: %v", err, wrong)
 		}
 	})
 }

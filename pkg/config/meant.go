@@ -1,8 +1,8 @@
 package config
 
-// meant returns ", did you mean --x?" for the known name nearest to a mistyped one, or nothing when
-// none is near enough.
-func meant(name string, known []string) string {
+// meant returns ", did you mean x?" for the known name nearest to a mistyped one, after the dashes it
+// is written with, or nothing when none is near enough.
+func meant(dashes, name string, known []string) string {
 	best, limit := "", max(2, len(name)/4)+1
 	for _, k := range known {
 		if d := distance(name, k); d < limit {
@@ -12,7 +12,7 @@ func meant(name string, known []string) string {
 	if best == "" {
 		return ""
 	}
-	return ", did you mean " + best + "?"
+	return ", did you mean " + dashes + best + "?"
 }
 
 // distance is Levenshtein's: the least number of bytes inserted, deleted or replaced.

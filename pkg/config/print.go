@@ -5,6 +5,8 @@ import (
 	"io"
 	"strings"
 
+	"eshop/pkg/catalog"
+
 	"github.com/spf13/pflag"
 	"go.yaml.in/yaml/v3"
 )
@@ -24,16 +26,8 @@ func (s *Set) Print(w io.Writer, loaded Loaded) error {
 		}
 		at.Content = append(at.Content, text(parts[len(parts)-1]), setting(f, s.Origin(f.Name)))
 	})
-	for _, section := range []struct {
-		name string
-		list any
-	}{{"kinds", loaded.Kinds}, {"pages", loaded.Pages}} {
-		var node yaml.Node
-		if err := node.Encode(section.list); err != nil {
-			return fmt.Errorf("write the section %s of the settings: %w", section.name, err)
-		}
-		hidePasswords(&node)
-		root.Content = append(root.Content, text(section.name), &node)
+	if err := sections(root, loaded); err != nil {
+		return err
 	}
 	encoder := yaml.NewEncoder(w)
 	encoder.SetIndent(2)
@@ -42,6 +36,31 @@ func (s *Set) Print(w io.Writer, loaded Loaded) error {
 	}
 	if err := encoder.Close(); err != nil {
 		return fmt.Errorf("write the settings: %w", err)
+	}
+	return nil
+}
+
+// sections adds the kinds and pages in effect, with what the catalogue fills in: a field that is
+// missing and one that is empty are not the same there.
+func sections(root *yaml.Node, loaded Loaded) error {
+	cat, err := catalog.New(loaded.Kinds, loaded.Pages)
+	if err != nil {
+		return fmt.Errorf("write the kinds and pages of the settings: %w", err)
+	}
+	var kinds []*catalog.Kind
+	for _, k := range loaded.Kinds {
+		kinds = append(kinds, cat.Kind(k.Name))
+	}
+	for _, section := range []struct {
+		name string
+		list any
+	}{{"kinds", kinds}, {"pages", cat.Pages()}} {
+		var node yaml.Node
+		if err := node.Encode(section.list); err != nil {
+			return fmt.Errorf("write the section %s of the settings: %w", section.name, err)
+		}
+		hidePasswords(&node)
+		root.Content = append(root.Content, text(section.name), &node)
 	}
 	return nil
 }
@@ -69,6 +88,10 @@ func setting(f *pflag.Flag, origin string) *yaml.Node {
 		node.Tag = "!!bool"
 	case "n":
 		node.Tag = "!!int"
+	}
+	switch node.Value {
+	case "on", "off", "yes", "no", "y", "n": // older YAML readers take these for true and false
+		node.Style = yaml.DoubleQuotedStyle
 	}
 	node.LineComment = origin
 	return node

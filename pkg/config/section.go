@@ -71,7 +71,7 @@ func decodeEntry(k *keys, at string, mapping *yaml.Node, into any) {
 	fields := yamlFields(into)
 	for i := 0; i+1 < len(mapping.Content); i += 2 {
 		if key := mapping.Content[i]; !slices.Contains(fields, key.Value) {
-			k.problem(at+"."+key.Value, key, "", "is no field"+meant(key.Value, fields))
+			k.problem(at+"."+key.Value, key, "", "is no field"+meant("", key.Value, fields))
 		}
 	}
 	err := mapping.Decode(into)

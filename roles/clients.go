@@ -1,0 +1,142 @@
+package roles
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"os"
+	"path"
+	"strings"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/config"
+	"eshop/pkg/kafka"
+	"eshop/pkg/origin"
+	"eshop/pkg/rediscluster"
+	"eshop/pkg/zookeeper"
+)
+
+// The functions of this file turn settings into the configurations of the clients. Each adds a
+// problem for whatever it finds wrong, and goes on. A needed address that is missing is a problem of
+// its own, so that all missing ones are listed together.
+
+func (r *redisSettings) config(ttl *cacheSettings, problems *config.Problems) rediscluster.Config {
+	c := rediscluster.Config{
+		Addrs: r.addrs, Username: r.username,
+		Password: config.ReadSecret("redis.password-file", r.passwordFile, problems),
+		TLS:      clientTLS("redis", r.tls, r.caFile, problems),
+	}
+	if ttl != nil {
+		c.TTL = ttl.redisTTL
+	}
+	if r.username != "" && r.passwordFile == "" {
+		problems.Add("redis.password-file", "", "is needed with --redis.username")
+	}
+	return c
+}
+
+func (k *kafkaSettings) config(problems *config.Problems) kafka.Config {
+	c := kafka.Config{Brokers: k.brokers, TLS: clientTLS("kafka", k.tls, k.caFile, problems)}
+	password := config.ReadSecret("kafka.password-file", k.passwordFile, problems)
+	if k.sasl == "off" || k.sasl == "" {
+		if k.username != "" {
+			problems.Add("kafka.username", k.username, "is used with --kafka.sasl only")
+		}
+		if k.passwordFile != "" {
+			problems.Add("kafka.password-file", k.passwordFile, "is used with --kafka.sasl only")
+		}
+		return c
+	}
+	if k.username == "" {
+		problems.Add("kafka.username", "", "is needed with --kafka.sasl")
+	}
+	if k.passwordFile == "" {
+		problems.Add("kafka.password-file", "", "is needed with --kafka.sasl")
+	}
+	c.SASL = &kafka.SASL{Mechanism: strings.ToUpper(k.sasl), User: k.username, Password: password}
+	return c
+}
+
+// topics checks the names of all topics.
+func (k *kafkaSettings) topics(problems *config.Problems) {
+	taken := make(map[string]string)
+	for _, t := range []struct{ flag, name string }{
+		{"kafka.topic.change", k.topicChange}, {"kafka.topic.access", k.topicAccess},
+		{"kafka.topic.invalidate", k.topicInvalidate}, {"kafka.topic.dead", k.topicDead},
+	} {
+		switch {
+		case !isTopic(t.name):
+			problems.Add(t.flag, t.name, "must have 1 to 249 letters, digits, dots, dashes and underscores")
+		case taken[t.name] != "":
+			problems.Add(t.flag, t.name, "is the topic of --"+taken[t.name]+" already")
+		}
+		taken[t.name] = t.flag
+	}
+}
+
+// isTopic reports whether Kafka allows the name.
+func isTopic(name string) bool {
+	if name == "" || len(name) > 249 || name == "." || name == ".." {
+		return false
+	}
+	return strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-") == ""
+}
+
+func (z *zookeeperSettings) config(problems *config.Problems) zookeeper.Config {
+	c := zookeeper.Config{Servers: z.servers, Root: z.root, SessionTimeout: z.session}
+	if !strings.HasPrefix(z.root, "/") || path.Clean(z.root) != z.root {
+		problems.Add("zookeeper.root", z.root, "must be an absolute path without a slash at its end, like /eshop")
+	}
+	if secret := config.ReadSecret("zookeeper.auth-file", z.authFile, problems); secret != "" {
+		user, password, found := strings.Cut(secret, ":")
+		if !found || user == "" || password == "" {
+			problems.Add("zookeeper.auth-file", z.authFile, "must hold user:password")
+		}
+		c.Auth = &zookeeper.Auth{User: user, Password: password}
+	}
+	return c
+}
+
+func (o *originSettings) config() origin.Config {
+	return origin.Config{BaseURL: o.url, Timeout: o.timeout, Concurrency: o.concurrency}
+}
+
+// clientTLS returns nil for plain connections.
+func clientTLS(area string, on bool, caFile string, problems *config.Problems) *tls.Config {
+	if !on {
+		if caFile != "" {
+			problems.Add(area+".tls-ca-file", caFile, "is used with --"+area+".tls only")
+		}
+		return nil
+	}
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if caFile == "" {
+		return c
+	}
+	pem, err := os.ReadFile(caFile)
+	if err != nil {
+		problems.Add(area+".tls-ca-file", caFile, "cannot be read: "+err.Error())
+		return c
+	}
+	c.RootCAs = x509.NewCertPool()
+	if !c.RootCAs.AppendCertsFromPEM(pem) {
+		problems.Add(area+".tls-ca-file", caFile, "holds no PEM certificate")
+	}
+	return c
+}
+
+// needed adds a problem for an address that a command cannot do without.
+func needed(command, flag string, given bool, problems *config.Problems) {
+	if !given {
+		problems.Add(flag, "", "is needed by eshop "+command)
+	}
+}
+
+// catalogOf makes the catalogue of the file's kinds and pages; nil when they are wrong.
+func catalogOf(loaded config.Loaded, problems *config.Problems) *catalog.Catalog {
+	cat, err := catalog.New(loaded.Kinds, loaded.Pages)
+	if err != nil {
+		problems.AddError("", err)
+		return nil
+	}
+	return cat
+}

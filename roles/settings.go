@@ -1,0 +1,191 @@
+package roles
+
+import (
+	"time"
+
+	"eshop/pkg/config"
+)
+
+// settings are the targets of every flag. A command defines those it has a use for; the others keep
+// their zero value and are never looked at.
+type settings struct {
+	redis     redisSettings
+	kafka     kafkaSettings
+	zookeeper zookeeperSettings
+	origin    originSettings
+	gateway   gatewaySettings
+	cache     cacheSettings
+	embedded  embeddedSettings
+	security  securitySettings
+	process   processSettings
+}
+
+type redisSettings struct {
+	addrs                          []string
+	username, passwordFile, caFile string
+	tls                            bool
+}
+
+func (r *redisSettings) define(set *config.Set) {
+	set.Area("Redis Cluster")
+	set.Addrs(&r.addrs, "redis.addrs", "some nodes of the cluster; the others are learnt from them")
+	set.Text(&r.username, "redis.username", "name", "", "user, where the cluster has access lists")
+	set.Text(&r.passwordFile, "redis.password-file", "file", "", "file that holds the password")
+	set.Switch(&r.tls, "redis.tls", false, "encrypt connections")
+	set.Text(&r.caFile, "redis.tls-ca-file", "file", "", "certificates to trust, PEM; without it the system's")
+}
+
+type kafkaSettings struct {
+	brokers                        []string
+	sasl                           string
+	username, passwordFile, caFile string
+	tls                            bool
+
+	topicChange, topicAccess, topicInvalidate, topicDead string
+
+	groupCache string
+}
+
+func (k *kafkaSettings) define(set *config.Set) {
+	set.Area("Kafka")
+	set.Addrs(&k.brokers, "kafka.brokers", "some brokers; the others are learnt from them")
+	set.Choice(&k.sasl, "kafka.sasl", "off", []string{"off", "plain", "scram-sha-256", "scram-sha-512"}, "authentication")
+	set.Text(&k.username, "kafka.username", "name", "", "user for --kafka.sasl")
+	set.Text(&k.passwordFile, "kafka.password-file", "file", "", "file that holds the password")
+	set.Switch(&k.tls, "kafka.tls", false, "encrypt connections")
+	set.Text(&k.caFile, "kafka.tls-ca-file", "file", "", "certificates to trust, PEM; without it the system's")
+	set.Text(&k.topicChange, "kafka.topic.change", "topic", "cache-message", "changes, as the shop's services send them")
+	set.Text(&k.topicAccess, "kafka.topic.access", "topic", "access-log", "access log of the gateways")
+	set.Text(&k.topicInvalidate, "kafka.topic.invalidate", "topic", "cache-invalidate", "invalidations, read by every gateway and cache process")
+	set.Text(&k.topicDead, "kafka.topic.dead", "topic", "cache-message-dead", "changes that could not be understood, with the reason")
+}
+
+func (k *kafkaSettings) defineGroup(set *config.Set) {
+	set.Text(&k.groupCache, "kafka.group.cache", "group", "eshop-cache", "consumer group of the cache processes")
+}
+
+type zookeeperSettings struct {
+	servers  []string
+	root     string
+	authFile string
+	session  time.Duration
+}
+
+func (z *zookeeperSettings) define(set *config.Set) {
+	set.Area("ZooKeeper")
+	set.Addrs(&z.servers, "zookeeper.servers", "the ensemble")
+	set.Text(&z.root, "zookeeper.root", "path", "/eshop", "node under which everything is kept")
+	set.Text(&z.authFile, "zookeeper.auth-file", "file", "", "file that holds user:password for digest authentication")
+	set.Duration(&z.session, "zookeeper.session-timeout", 10*time.Second, time.Second, "how long a lost process keeps its locks and its membership")
+}
+
+type originSettings struct {
+	url         string
+	timeout     time.Duration
+	concurrency int
+}
+
+func (o *originSettings) define(set *config.Set) {
+	set.Area("Origin")
+	set.URL(&o.url, "origin.url", "base URL of the shop's own services")
+	set.Duration(&o.timeout, "origin.timeout", 2*time.Second, time.Millisecond, "limit of one request")
+	set.Whole(&o.concurrency, "origin.concurrency", 64, 1, 10_000, "most requests at a time")
+}
+
+type gatewaySettings struct {
+	addr, peerAddr, adminAddr, advertise string
+	id                                   string
+	l1Bytes                              int64
+	accessLog, template                  string
+	maxStaleness                         time.Duration
+	softTTL                              config.DurationRange
+}
+
+// define takes the host of the default addresses: empty for every one. In a process of several roles
+// there is one admin listener for all of them.
+func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
+	set.Area("Gateway")
+	set.Listen(&g.addr, "gateway.addr", host+":8080", "public listener")
+	set.Listen(&g.peerAddr, "gateway.peer-addr", host+":8081", "listener for the other gateways")
+	if ownAdmin {
+		set.Listen(&g.adminAddr, "gateway.admin-addr", "127.0.0.1:8090", "admin listener")
+	}
+	set.Text(&g.id, "gateway.id", "name", "", "identity, unique among the gateways; without it the host name")
+	set.Text(&g.advertise, "gateway.advertise-addr", "host:port", "", "peer address the others are told; without it the bound one")
+	set.Bytes(&g.l1Bytes, "gateway.l1-bytes", 256<<20, 1<<20, "memory for documents and pages")
+	set.Choice(&g.accessLog, "gateway.access-log", "counts", []string{"full", "sampled", "counts", "off"}, "what is written to the access topic")
+	set.Text(&g.template, "gateway.template", "file", "", "html/template file of the product page; without it the bundled one")
+	set.Duration(&g.maxStaleness, "gateway.max-staleness", 30*time.Second, time.Second, "without news from the bus for so long, copies are checked before use")
+	set.Range(&g.softTTL, "gateway.soft-ttl", config.DurationRange{Min: 600 * time.Second, Max: 1200 * time.Second}, time.Second, "age at which a page is refreshed in the background, drawn from this range")
+}
+
+type cacheSettings struct {
+	addr, adminAddr, advertise string
+	id                         string
+	l1Bytes                    int64
+	redisTTL, refresh          time.Duration
+}
+
+func (c *cacheSettings) define(set *config.Set, host string, ownAdmin bool) {
+	set.Area("Cache")
+	set.Listen(&c.addr, "cache.addr", host+":8082", "listener for the gateways")
+	if ownAdmin {
+		set.Listen(&c.adminAddr, "cache.admin-addr", "127.0.0.1:8091", "admin listener")
+	}
+	set.Text(&c.id, "cache.id", "name", "", "identity, unique among the cache processes; without it the host name")
+	set.Text(&c.advertise, "cache.advertise-addr", "host:port", "", "address the gateways are told; without it the bound one")
+	set.Bytes(&c.l1Bytes, "cache.l1-bytes", 128<<20, 1<<20, "memory for documents")
+	set.Duration(&c.redisTTL, "cache.redis-ttl", 90*24*time.Hour, time.Minute, "how long Redis keeps a document, more or less a tenth")
+	set.Duration(&c.refresh, "cache.refresh", time.Hour, time.Second, "age at which a document that is read is pulled again")
+}
+
+type embeddedSettings struct {
+	redisAddr, kafkaAddr, zookeeperAddr, sampleAddr string
+	dataDir                                         string
+}
+
+func (e *embeddedSettings) define(set *config.Set) {
+	set.Area("Embedded servers, each started when its real one is not given")
+	set.Listen(&e.redisAddr, "embedded.redis-addr", "127.0.0.1:0", "listener of the embedded Redis")
+	set.Listen(&e.kafkaAddr, "embedded.kafka-addr", "127.0.0.1:0", "listener of the embedded Kafka")
+	set.Listen(&e.zookeeperAddr, "embedded.zookeeper-addr", "127.0.0.1:0", "listener of the embedded ZooKeeper")
+	set.Listen(&e.sampleAddr, "origin.sample-addr", "127.0.0.1:8099", "listener of the embedded sample shop")
+	set.Text(&e.dataDir, "data-dir", "directory", "", "keeps the embedded servers' data; without it they forget")
+}
+
+type securitySettings struct {
+	adminTokenFile, clusterTokenFile string
+}
+
+func (s *securitySettings) defineAdmin(set *config.Set) {
+	set.Area("Security")
+	set.Text(&s.adminTokenFile, "admin.token-file", "file", "", "file that holds the token for changes over the admin listener; without it there are none")
+}
+
+func (s *securitySettings) defineCluster(set *config.Set) {
+	set.Area("Security")
+	set.Text(&s.clusterTokenFile, "cluster.token-file", "file", "", "file that holds the token gateways and cache processes show each other; needed beyond loopback")
+}
+
+type processSettings struct {
+	adminAddr           string // of a process with several roles
+	configFile          string
+	check               bool
+	logLevel, logFormat string
+	delay, timeout      time.Duration
+}
+
+func (p *processSettings) define(set *config.Set) {
+	set.Area("Process")
+	set.Text(&p.configFile, "config", "file", "", "YAML file with the same keys as the flags")
+	set.Switch(&p.check, "check-config", false, "print the settings in effect, without secrets, and exit")
+	set.OfInvocation("config")
+	set.OfInvocation("check-config")
+	set.Choice(&p.logLevel, "log.level", "info", []string{"debug", "info", "warn", "error"}, "least level that is logged")
+	set.Choice(&p.logFormat, "log.format", "text", []string{"text", "json"}, "form of the log")
+}
+
+func (p *processSettings) defineShutdown(set *config.Set) {
+	set.Duration(&p.delay, "shutdown-delay", 0, 0, "between becoming unready and refusing connections, for load balancers to notice")
+	set.Duration(&p.timeout, "shutdown-timeout", 30*time.Second, time.Second, "limit of the stop after that")
+}

@@ -44,8 +44,8 @@ type Group[K comparable, V any] struct {
 // call is one load. v and err are written once, before done is closed.
 type call[V any] struct {
 	done    chan struct{}
-	waiters int // guarded by Group.mu
-	over    bool
+	waiters int  // guarded by Group.mu
+	over    bool // guarded by Group.mu
 	v       V
 	err     error
 }
@@ -123,7 +123,7 @@ func (g *Group[K, V]) Forget(k K) {
 	delete(g.calls, k)
 }
 
-// Waiting returns the number of callers inside Do, Loads that of running loads.
+// Waiting returns the number of callers inside Do.
 func (g *Group[K, V]) Waiting() int {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -143,6 +143,8 @@ func (g *Group[K, V]) start(ctx context.Context, k K, c *call[V], fn func(ctx co
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Timeout)
 	stop := context.AfterFunc(ctx, func() {
 		var zero V
+		g.mu.Lock()
+		defer g.mu.Unlock()
 		g.finish(k, c, zero, fmt.Errorf("the load took longer than %v: %w", g.cfg.Timeout, context.DeadlineExceeded))
 	})
 	go func() {
@@ -154,18 +156,17 @@ func (g *Group[K, V]) start(ctx context.Context, k K, c *call[V], fn func(ctx co
 			}
 			stop() // before cancel, which would run the function above
 			cancel()
-			g.finish(k, c, v, err)
 			g.mu.Lock()
+			defer g.mu.Unlock()
 			g.loads--
-			g.mu.Unlock()
+			g.finish(k, c, v, err)
 		}()
 		v, err = fn(ctx)
 	}()
 }
 
+// finish hands the result to c's callers, unless it has one. It wants g.mu held.
 func (g *Group[K, V]) finish(k K, c *call[V], v V, err error) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
 	if c.over {
 		return
 	}

@@ -26,7 +26,7 @@ type command struct {
 
 // commands lists all of them, in the order of the help.
 func commands() []command {
-	return []command{publishCommand(), bootstrapCommand(), versionCommand(), healthCommand()}
+	return []command{cacheCommand(), publishCommand(), bootstrapCommand(), versionCommand(), healthCommand()}
 }
 
 const rootText = `eshop serves the product pages of a shop at very high read load and keeps them fresh.
@@ -158,10 +158,11 @@ func (c command) load(ctx context.Context, p process, set *config.Set, s *settin
 	if len(loaded.Unused) > 0 {
 		p.logger(s.process.logLevel, s.process.logFormat).Warn("environment variables that belong to no setting", "names", loaded.Unused)
 	}
-	if err := start(ctx, p); err != nil {
-		return ran{err}
+	err := start(ctx, p)
+	if err == nil || errors.As(err, new(config.Problems)) { // the roles find some settings wrong that were let pass above
+		return err
 	}
-	return nil
+	return ran{err}
 }
 
 // help is the text of eshop <command> --help.

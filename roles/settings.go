@@ -111,7 +111,7 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 		set.Listen(&g.adminAddr, "gateway.admin-addr", "127.0.0.1:8090", "admin listener")
 	}
 	set.Text(&g.id, "gateway.id", "name", "", "identity, unique among the gateways; without it the host name")
-	set.Text(&g.advertise, "gateway.advertise-addr", "host:port", "", "peer address the others are told; without it the bound one")
+	set.Addr(&g.advertise, "gateway.advertise-addr", "peer address the others are told; without it the bound one")
 	set.Bytes(&g.l1Bytes, "gateway.l1-bytes", 256<<20, 1<<20, "memory for documents and pages")
 	set.Choice(&g.accessLog, "gateway.access-log", "counts", []string{"full", "sampled", "counts", "off"}, "what is written to the access topic")
 	set.Text(&g.template, "gateway.template", "file", "", "html/template file of the product page; without it the bundled one")
@@ -133,7 +133,7 @@ func (c *cacheSettings) define(set *config.Set, host string, ownAdmin bool) {
 		set.Listen(&c.adminAddr, "cache.admin-addr", "127.0.0.1:8091", "admin listener")
 	}
 	set.Text(&c.id, "cache.id", "name", "", "identity, unique among the cache processes; without it the host name")
-	set.Text(&c.advertise, "cache.advertise-addr", "host:port", "", "address the gateways are told; without it the bound one")
+	set.Addr(&c.advertise, "cache.advertise-addr", "address the gateways are told; without it the bound one")
 	set.Bytes(&c.l1Bytes, "cache.l1-bytes", 128<<20, 1<<20, "memory for documents")
 	set.Duration(&c.redisTTL, "cache.redis-ttl", 90*24*time.Hour, time.Minute, "how long Redis keeps a document, more or less a tenth")
 	set.Duration(&c.refresh, "cache.refresh", time.Hour, time.Second, "age at which a document that is read is pulled again")

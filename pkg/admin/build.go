@@ -42,7 +42,7 @@ func ReadBuild() Build {
 }
 
 // RegisterProcess registers the metrics of the process as a whole: the Go runtime, the process as the
-// kernel sees it, eshop_build_info and eshop_ready. Call it once for each registry.
+// kernel sees it, eshop_build_info, and eshop_ready unless ready is nil. Call it once for each registry.
 func RegisterProcess(reg prometheus.Registerer, build Build, role string, ready func() bool) error {
 	info := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name:        "eshop_build_info",
@@ -53,17 +53,19 @@ func RegisterProcess(reg prometheus.Registerer, build Build, role string, ready 
 		Name: "eshop_ready",
 		Help: "1 while every condition for taking traffic holds, else 0.",
 	}, func() float64 {
-		if ready != nil && !ready() {
+		if !ready() {
 			return 0
 		}
 		return 1
 	})
 	var problems []error
-	for _, c := range []prometheus.Collector{
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		info, up,
-	} {
+	all := []prometheus.Collector{
+		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), info,
+	}
+	if ready != nil {
+		all = append(all, up)
+	}
+	for _, c := range all {
 		problems = append(problems, reg.Register(c))
 	}
 	if err := errors.Join(problems...); err != nil {

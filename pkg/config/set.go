@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -196,6 +197,21 @@ func (s *Set) Range(target *DurationRange, name string, def DurationRange, low t
 // Addrs defines a flag for a list of host:port to connect to.
 func (s *Set) Addrs(target *[]string, name, usage string) {
 	add(s, target, name, "host:port,...", nil, usage, ParseAddrs, func(a []string) string { return strings.Join(a, ",") })
+}
+
+// Addr defines a flag for one host:port to connect to, which may be left empty.
+func (s *Set) Addr(target *string, name, usage string) {
+	parse := func(t string) (string, error) {
+		addrs, err := ParseAddrs(t)
+		switch {
+		case err != nil || len(addrs) > 1:
+			return "", errors.New("must be one host:port")
+		case len(addrs) == 0:
+			return "", nil
+		}
+		return addrs[0], nil
+	}
+	add(s, target, name, "host:port", "", usage, parse, plain)
 }
 
 // Listen defines a flag for the host:port of a listener.

@@ -1,0 +1,116 @@
+package roles
+
+import (
+	"context"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+
+	"eshop/pkg/admin"
+	"eshop/pkg/catalog"
+	"eshop/pkg/config"
+	"eshop/pkg/lifecycle"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// part is a role as this package sees it.
+type part interface {
+	Listen() error
+	Run(ctx context.Context) error
+	Addresses() []lifecycle.Address
+}
+
+// surroundings are what a role of its own process is made with.
+type surroundings struct {
+	log      *slog.Logger
+	registry prometheus.Registerer // adds the role's label, as it has in a process of several roles
+	ready    *lifecycle.Ready
+	admin    *admin.Server
+}
+
+// serve runs one role with an admin listener until ctx ends. The listeners are bound before anything
+// runs, so that an occupied address is an error at once.
+func serve(ctx context.Context, p process, s *settings, cat *catalog.Catalog, listener admin.Config, build func(surroundings) (part, error)) error {
+	log := p.logger(s.process.logLevel, s.process.logFormat)
+	registry := prometheus.NewRegistry()
+	ready := new(lifecycle.Ready)
+	if err := admin.RegisterProcess(registry, listener.Build, listener.Role, ready.OK); err != nil {
+		return err
+	}
+	adm := admin.New(listener, admin.Deps{Log: log, Gatherer: registry, Ready: ready, Catalog: cat})
+	role, err := build(surroundings{
+		log: log, ready: ready, admin: adm,
+		registry: prometheus.WrapRegistererWith(prometheus.Labels{"role": listener.Role}, registry),
+	})
+	if err != nil {
+		var problems config.Problems
+		problems.AddError("", err)
+		return problems
+	}
+	for _, listen := range []func() error{adm.Listen, role.Listen} {
+		if err := listen(); err != nil {
+			return err
+		}
+	}
+	group := lifecycle.New(lifecycle.Config{ShutdownDelay: s.process.delay, ShutdownTimeout: s.process.timeout}, lifecycle.Deps{Log: log, Ready: ready})
+	adm.AddSection("parts", func() any { return group.States() })
+	group.Add("admin", lifecycle.Started(adm.Run))
+	group.Add(listener.Role, lifecycle.Started(role.Run))
+	group.Add("announcement", lifecycle.Started(func(ctx context.Context) error {
+		if ready.Wait(ctx) == nil {
+			lifecycle.Announce(p.stdout, "eshop "+listener.Role+" is ready",
+				append(role.Addresses(), lifecycle.Address{What: "admin", URL: "http://" + adm.Addr() + "/"}))
+		}
+		<-ctx.Done()
+		return nil
+	}))
+	return group.Run(ctx)
+}
+
+// adminConfig is the admin listener of a process.
+func (s *settings) adminConfig(role, flag, addr string, problems *config.Problems) admin.Config {
+	return admin.Config{
+		Addr: addr, Flag: flag, Role: role, Build: admin.ReadBuild(),
+		Token: config.ReadSecret("admin.token-file", s.security.adminTokenFile, problems),
+	}
+}
+
+// clusterToken reads the token of the internal listeners, which must have one when other machines can
+// reach them.
+func (s *settings) clusterToken(problems *config.Problems, listeners map[string]string) string {
+	token := config.ReadSecret("cluster.token-file", s.security.clusterTokenFile, problems)
+	var open []string
+	for flag, addr := range listeners {
+		if !onLoopback(addr) {
+			open = append(open, "--"+flag+" "+addr)
+		}
+	}
+	if s.security.clusterTokenFile == "" && len(open) > 0 {
+		problems.Add("cluster.token-file", "", "is needed because other machines can reach "+strings.Join(open, " and ")+"; or listen on 127.0.0.1")
+	}
+	return token
+}
+
+// onLoopback reports whether a listener on addr can be reached from its own machine only.
+func onLoopback(addr string) bool {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return true // no address at all, which is a problem of its own
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// identity is the name of a process in its fleet.
+func identity(flag, given string, problems *config.Problems) string {
+	if given != "" {
+		return given
+	}
+	name, err := os.Hostname()
+	if err != nil || name == "" {
+		problems.Add(flag, "", "is needed because this machine has no name")
+	}
+	return name
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 )
 
 // ErrNotObject is returned for a body that is not one JSON object.
@@ -42,7 +43,7 @@ func TopLevel(body []byte, fields []string) ([]json.RawMessage, error) {
 	if _, err := dec.Token(); err != nil { // the closing brace
 		return nil, fmt.Errorf("%w: %v", ErrNotObject, err)
 	}
-	if dec.More() {
+	if _, err := dec.Token(); err != io.EOF { // More would take a stray bracket for the end
 		return nil, fmt.Errorf("%w: something follows it", ErrNotObject)
 	}
 	return out, nil

@@ -1,6 +1,7 @@
 package catalog
 
 import (
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -78,8 +79,14 @@ func (p *PageType) complete(c *Catalog) []string {
 // one member added for each related document, named after its kind and null if
 // it is missing. The documents' bytes stand in it as they are; a member of the
 // root that has the name of a related kind is overridden by what follows it.
+//
+// The result is a JSON object whatever the bodies are: a root that is none
+// counts as an empty one, a related body that is no JSON as missing.
 func (p *PageType) MergedJSON(root []byte, related [][]byte) []byte {
 	body := trimSpace(root)
+	if len(body) == 0 || body[0] != '{' || !json.Valid(body) {
+		body = []byte("{}")
+	}
 	n := len(body) + 2
 	for _, r := range related {
 		n += len(r) + 40
@@ -87,13 +94,13 @@ func (p *PageType) MergedJSON(root []byte, related [][]byte) []byte {
 	out := make([]byte, 0, n)
 	out = append(out, trimSpace(body[:len(body)-1])...) // without the closing brace
 	for i, kind := range p.Related {
-		if out[len(out)-1] != '{' {
+		if len(out) > 1 {
 			out = append(out, ',')
 		}
 		out = append(out, '"')
 		out = append(out, kind...)
 		out = append(out, '"', ':')
-		if i < len(related) && len(related[i]) > 0 {
+		if i < len(related) && json.Valid(related[i]) {
 			out = append(out, trimSpace(related[i])...)
 		} else {
 			out = append(out, "null"...)

@@ -39,9 +39,15 @@ func (k *Kind) version(raw string) (int64, bool) {
 		return n, n >= 0
 	}
 	// 1.7e12 and 1700000000000.0 are how some encoders spell epoch milliseconds;
-	// up to 2^53 a float is exact.
-	if f, err := strconv.ParseFloat(raw, 64); err == nil {
-		return int64(f), f >= 0 && f <= 1<<53 && f == float64(int64(f))
+	// below 2^53 a float is exact. The other spellings Go knows (hexadecimal,
+	// underscores, Inf) are no numbers of JSON.
+	if strings.Trim(raw, "0123456789.eE+-") == "" {
+		if f, err := strconv.ParseFloat(raw, 64); err == nil {
+			if f < 0 || f >= 1<<53 || f != float64(int64(f)) {
+				return 0, false
+			}
+			return int64(f), true
+		}
 	}
 	zone := k.zone
 	if zone == nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Catalog is the validated set of kinds and page types. It is immutable and
@@ -37,8 +38,10 @@ func New(kinds []Kind, pages []PageType) (*Catalog, error) {
 			say("kind %q is configured twice", k.Name)
 			continue
 		}
-		if other, taken := prefixes[k.Prefix]; taken {
-			say("kinds %q and %q have the same Redis prefix %q", other, k.Name, k.Prefix)
+		for prefix, other := range prefixes {
+			if collide(prefix, k.Prefix) {
+				say("kinds %q and %q have Redis prefixes under which two documents share a key: %q and %q", other, k.Name, prefix, k.Prefix)
+			}
 		}
 		prefixes[k.Prefix] = k.Name
 		if k.Service != "" {
@@ -72,6 +75,16 @@ func New(kinds []Kind, pages []PageType) (*Catalog, error) {
 		return nil, errors.Join(bad...)
 	}
 	return c, nil
+}
+
+// collide reports whether two prefixes give the same Redis key for some ids:
+// if they are equal, or if one is the other with digits that an id can begin with.
+func collide(a, b string) bool {
+	if len(a) > len(b) {
+		a, b = b, a
+	}
+	rest, found := strings.CutPrefix(b, a)
+	return found && strings.Trim(rest, "0123456789") == "" && !strings.HasPrefix(rest, "0")
 }
 
 // Default returns the catalogue of the replaced system: product and shop, and

@@ -151,17 +151,6 @@ func (l *link) beat(ctx context.Context) {
 func (l *link) heartbeat(ctx context.Context, attachment int) {
 	ctx, cancel := context.WithTimeout(ctx, l.lease.sessionTimeout()/3)
 	defer cancel()
-	if attachment > 1 && !l.confirmed(attachment) {
-		pause := time.NewTimer(reattachPause)
-		defer pause.Stop()
-		select {
-		case <-pause.C:
-		case <-ctx.Done():
-			return
-		case <-l.gone:
-			return
-		}
-	}
 	sent := time.Now()
 	_, err := callUnbounded(ctx, l, func(conn *zk.Conn) (string, error) {
 		if auth := l.s.cfg.Auth; auth != nil && !l.authed.Load() {
@@ -170,6 +159,9 @@ func (l *link) heartbeat(ctx context.Context, attachment int) {
 				return "", err
 			}
 			l.authed.Store(true)
+		}
+		if err := l.keepGuard(conn); err != nil {
+			return "", err
 		}
 		return conn.Sync("/")
 	}, nil, func() {})
@@ -185,9 +177,19 @@ func (l *link) heartbeat(ctx context.Context, attachment int) {
 	}
 }
 
-// confirmed tells whether a heartbeat was answered on this connection before.
-func (l *link) confirmed(attachment int) bool {
-	l.s.mu.Lock()
-	defer l.s.mu.Unlock()
-	return l.attached == attachment && l.s.state == Connected
+// keepGuard sets the link's own watch, on the top node, which nobody writes to,
+// at first and whenever it has fired.
+func (l *link) keepGuard(conn *zk.Conn) error {
+	if events := l.guard.Load(); events != nil {
+		select {
+		case <-*events:
+		default:
+			return nil
+		}
+	}
+	_, _, events, err := conn.ExistsW("/")
+	if err == nil {
+		l.guard.Store(&events)
+	}
+	return err
 }

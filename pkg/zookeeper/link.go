@@ -11,11 +11,6 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
-// reattachPause is kept between a reconnect and the first request on it: the
-// library restores its watches with the zxid it saw last, and must have read
-// that before the answer to a new request changes it.
-const reattachPause = 10 * time.Millisecond
-
 // maxReply bounds one answer of a server, in bytes.
 const maxReply = 8 << 20
 
@@ -32,9 +27,10 @@ type link struct {
 	nodes  chan struct{} // places for lock nodes that may exist
 	lease  lease
 
-	authed   atomic.Bool // the library knows the credentials
-	attached int         // sessions attached and detached so far: odd while attached; guarded by s.mu
-	proven   bool        // some heartbeat was answered; guarded by s.mu
+	authed   atomic.Bool                     // the library knows the credentials
+	guard    atomic.Pointer[<-chan zk.Event] // a watch that is there so that there is one, see wire
+	attached int                             // sessions attached and detached so far: odd while attached; guarded by s.mu
+	proven   bool                            // some heartbeat was answered; guarded by s.mu
 
 	mu      sync.Mutex
 	ended   bool

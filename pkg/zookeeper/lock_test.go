@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -162,14 +163,8 @@ func TestCreateCutMidFlight26(t *testing.T) {
 				s, other := e.session(through(p)), e.session()
 				e.held(s, "k").Release() // the stripe exists
 				e.wantNoLockNodes(other)
-				left := 2
-				test.at(p, func(op int32) bool {
-					if op == opCreate && left > 0 {
-						left--
-						return true
-					}
-					return false
-				})
+				var creates atomic.Int32
+				test.at(p, func(op int32) bool { return op == opCreate && creates.Add(1) <= 2 })
 				ticket, err := s.Enqueue(e.ctx(), "k")
 				if err != nil {
 					e.Fatal(err)

@@ -2,7 +2,6 @@ package zookeeper
 
 import (
 	"context"
-	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -60,7 +59,8 @@ type dialer struct {
 	round     int             // servers tried before the first pause
 	handshake time.Duration   // from the connection to the server's answer to the handshake
 	mu        sync.Mutex
-	attempts  int // since a server last answered a handshake
+	attempts  int  // since a server last answered a handshake
+	known     bool // a server has answered one
 	current   *wire
 }
 
@@ -91,14 +91,10 @@ func (d *dialer) dial(network, address string, _ time.Duration) (net.Conn, error
 	if err != nil {
 		return nil, fmt.Errorf("connect to ZooKeeper at %s: %w", address, err)
 	}
-	w := &wire{Conn: conn}
-	// The library waits ten times its read timeout for the handshake's answer;
-	// a stopped server, whose kernel still accepts, would hold it that long.
-	w.limit = time.AfterFunc(d.handshake, func() { conn.Close() })
 	d.mu.Lock()
-	d.current = w
-	d.mu.Unlock()
-	return w, nil
+	defer d.mu.Unlock()
+	d.current = newWire(conn, d.handshake, d.known)
+	return d.current, nil
 }
 
 // established notes that a server has answered the handshake, and returns the
@@ -106,12 +102,11 @@ func (d *dialer) dial(network, address string, _ time.Duration) (net.Conn, error
 func (d *dialer) established() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.attempts = 0
+	d.attempts, d.known = 0, true
 	if d.current == nil {
 		return 0
 	}
-	d.current.limit.Stop()
-	return d.current.granted()
+	return d.current.established()
 }
 
 // cut breaks the present connection: the library then takes the next server.
@@ -121,41 +116,6 @@ func (d *dialer) cut() {
 	if d.current != nil {
 		d.current.Close()
 	}
-}
-
-// wire reads along while the handshake's answer passes: the library does not
-// tell which session timeout the server granted.
-type wire struct {
-	net.Conn
-	limit *time.Timer
-
-	mu   sync.Mutex
-	head [12]byte // length, protocol version, timeout in ms
-	seen int
-}
-
-func (w *wire) Read(p []byte) (int, error) {
-	n, err := w.Conn.Read(p)
-	w.mu.Lock()
-	if w.seen < len(w.head) {
-		w.seen += copy(w.head[w.seen:], p[:n])
-	}
-	w.mu.Unlock()
-	return n, err
-}
-
-func (w *wire) Close() error {
-	w.limit.Stop()
-	return w.Conn.Close()
-}
-
-func (w *wire) granted() time.Duration {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.seen < len(w.head) {
-		return 0
-	}
-	return time.Duration(int32(binary.BigEndian.Uint32(w.head[8:]))) * time.Millisecond
 }
 
 // libraryLog passes the client library's lines on, at debug level: each

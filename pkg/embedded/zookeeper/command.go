@@ -58,8 +58,9 @@ func (s *Server) command(word string) (string, bool) {
 	return "", false
 }
 
-// version is shaped so that programs that parse the real server's answer find what they look for.
-const version = "3.8.0-eshop, built on 2022-02-25 08:49 UTC"
+// version is shaped so that programs that parse the real server's answer find what they look for: the release whose protocol is spoken, and a date
+// in the older of the two forms, the only one the Go library reads.
+const version = "3.8.0-eshop, built on 02/25/2022 08:49 UTC"
 
 func (s *Server) describe(clients bool) string {
 	st := s.Stats()

@@ -34,9 +34,11 @@ func (c *conn) serve() {
 	var writer sync.WaitGroup
 	writer.Go(func() { c.out.write(c.net) })
 	c.read()
-	c.server.left(c)
+	c.server.detach(c)
+	_ = c.net.SetWriteDeadline(time.Now().Add(drainTimeout)) // for a write under way too; on failure that write fails
 	c.out.end()
 	writer.Wait()
+	c.server.forget(c)
 }
 
 // read takes requests until the connection or the session ends. What it has put into the outbox is still written afterwards.

@@ -37,7 +37,13 @@ func (x *transaction) apply(op multiOp) multiResult {
 	var n *node
 	switch r := op.record.(type) {
 	case createRequest:
-		if n, res.code = x.create(op.op, r); n != nil {
+		// In a multi the flags choose the kind of create, and only a container's result has a stat, as create2.
+		kind := opCreate
+		res.op = opCreate
+		if r.flags == flagContainer {
+			kind, res.op = opCreateContainer, opCreate2
+		}
+		if n, res.code = x.create(kind, r); n != nil {
 			res.path = n.path
 		}
 	case setDataRequest:
@@ -68,7 +74,7 @@ func (e *encoder) multiResults(results []multiResult) {
 			e.int32(int32(r.code))
 		case opCreate:
 			e.string(r.path)
-		case opCreate2, opCreateContainer:
+		case opCreate2:
 			e.string(r.path)
 			e.stat(r.stat)
 		case opSetData:

@@ -86,29 +86,26 @@ func (o *outbox) kill() {
 }
 
 // next waits for frames. Empty: there is nothing more to write.
-func (o *outbox) next() (batch net.Buffers, ending bool) {
+func (o *outbox) next() net.Buffers {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(o.frames) == 0 && !o.ending && !o.dead {
 		o.changed.Wait()
 	}
-	batch = o.frames
+	batch := o.frames
 	o.frames, o.bytes, o.eventBytes = nil, 0, 0
 	o.changed.Broadcast()
-	return batch, o.ending
+	return batch
 }
 
-// write sends frames until the outbox ends or the connection fails, then closes the connection. It returns the bytes written to nobody.
+// write sends frames until the outbox ends or the connection fails, then closes the connection.
 func (o *outbox) write(to net.Conn) {
 	defer to.Close()
 	defer o.kill()
 	for {
-		batch, ending := o.next()
+		batch := o.next()
 		if len(batch) == 0 {
 			return
-		}
-		if ending {
-			_ = to.SetWriteDeadline(time.Now().Add(drainTimeout)) // on failure the write below fails as well
 		}
 		if _, err := batch.WriteTo(to); err != nil {
 			return

@@ -5,12 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// validPath holds the rules of the real server: absolute, no empty, "." or ".." element, no trailing slash (a sequential create may
-// have one: the number becomes the name), none of the characters the protocol forbids.
-func validPath(path string, sequential bool) bool {
-	if sequential {
-		path += "1"
-	}
+// validPath holds the rules of the real server: absolute, no empty, "." or ".." element, no trailing slash, none of the characters the protocol forbids
+// (among them everything beyond the basic plane, which the real server sees as surrogates).
+func validPath(path string) bool {
 	if path == "" || path[0] != '/' || !utf8.ValidString(path) {
 		return false
 	}
@@ -23,7 +20,7 @@ func validPath(path string, sequential bool) bool {
 		}
 		for _, r := range element {
 			switch {
-			case r <= 0x1f, r >= 0x7f && r <= 0x9f, r >= 0xd800 && r <= 0xf8ff, r >= 0xfff0 && r <= 0xffff:
+			case r <= 0x1f, r >= 0x7f && r <= 0x9f, r >= 0xd800 && r <= 0xf8ff, r >= 0xfff0:
 				return false
 			}
 		}

@@ -74,7 +74,7 @@ const (
 	flagPersistentSequential int32 = 6 // with TTL
 )
 
-// containerOwner is what the real server puts into ephemeralOwner of a container node.
+// containerOwner marks a container node; no session has this id, and it is never shown.
 const containerOwner int64 = -1 << 63
 
 type connectRequest struct {

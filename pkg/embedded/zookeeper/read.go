@@ -44,6 +44,9 @@ func (s *Server) exists(c *conn, r pathWatch, d *decoder) (func(*encoder), error
 	if d.err != nil {
 		return nil, codeMarshalling
 	}
+	if strings.Contains(r.path, "\x00") {
+		return nil, codeBadArguments
+	}
 	if r.watch && !s.watches.arm(c, dataWatch, r.path, s.cfg.MaxWatches) {
 		return nil, codeQuotaExceeded
 	}

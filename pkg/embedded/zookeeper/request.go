@@ -1,5 +1,7 @@
 package zookeeper
 
+import "slices"
+
 // handle carries out one request and puts its answer into the outbox before the lock is let go: that is what orders answers and
 // watch events. False: the connection is to be closed, after what is in the outbox.
 func (s *Server) handle(c *conn, frame []byte) bool {
@@ -29,17 +31,28 @@ func (s *Server) handle(c *conn, frame []byte) bool {
 	case opSetAuth:
 		return s.authenticate(c, xid, d)
 	}
+	if op == opPing {
+		xid = pingXid // whatever the client sent
+	}
 	body, code := s.read(c, op, d)
 	if d.err != nil {
 		body, code = nil, codeMarshalling
 	}
+	if code == codeUnimplemented {
+		s.replyAt(c, xid, -1, code, nil)
+		return false
+	}
 	s.reply(c, xid, code, body)
-	return code != codeUnimplemented
+	return true
 }
 
 // reply puts an answer with the zxid of the last transaction; body is written only when there is no error.
 func (s *Server) reply(c *conn, xid int32, code errorCode, body func(*encoder)) {
-	e := newFrame(xid, s.zxid, code)
+	s.replyAt(c, xid, s.zxid, code, body)
+}
+
+func (s *Server) replyAt(c *conn, xid int32, zxid int64, code errorCode, body func(*encoder)) {
+	e := newFrame(xid, zxid, code)
 	if code == codeOK && body != nil {
 		body(e)
 	}
@@ -47,34 +60,27 @@ func (s *Server) reply(c *conn, xid int32, code errorCode, body func(*encoder)) 
 	c.out.put(e.finish())
 }
 
-// authenticate records a digest; any other scheme fails and closes the connection.
+// authenticate records a digest. Any other scheme that is not proved by the connection itself fails and closes it. The answer has no zxid, as
+// the real server's.
 func (s *Server) authenticate(c *conn, xid int32, d *decoder) bool {
 	d.int32() // type, always 0
 	scheme, credentials := d.string(), d.buffer()
-	var who identity
-	switch {
-	case d.err == nil && scheme == "digest":
-		who = digestIdentity(credentials)
-	case d.err == nil && (scheme == "ip" || scheme == "world"):
-		s.reply(c, xid, codeOK, nil)
-		return true
-	default:
-		s.reply(c, xid, codeAuthFailed, nil)
-		return false
-	}
-	known := false
-	for _, w := range c.who {
-		known = known || w == who
-	}
-	if !known {
-		if len(c.who) >= maxIdentities {
-			s.reply(c, xid, codeAuthFailed, nil)
-			return false
+	code := codeAuthFailed
+	if d.err == nil {
+		switch scheme {
+		case "digest":
+			if who := digestIdentity(credentials); slices.Contains(c.who, who) {
+				code = codeOK
+			} else if len(c.who) < maxIdentities {
+				c.who = append(c.who, who)
+				code = codeOK
+			}
+		case "ip", "world":
+			code = codeOK
 		}
-		c.who = append(c.who, who)
 	}
-	s.reply(c, xid, codeOK, nil)
-	return true
+	s.replyAt(c, xid, 0, code, nil)
+	return code == codeOK
 }
 
 // maxIdentities bounds the digests of one connection.

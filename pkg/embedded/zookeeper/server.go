@@ -158,7 +158,7 @@ func (s *Server) tick() {
 		case <-ticker.C:
 		}
 		now := time.Now()
-		s.clock.Add(int64(min(now.Sub(last), 2*s.cfg.TickTime)))
+		s.clock.Add(int64(creditedTime(now.Sub(last), s.cfg.TickTime)))
 		last = now
 		s.expireSilent()
 		if now.Sub(swept) >= s.cfg.ContainerInterval {

@@ -91,15 +91,21 @@ func connectFrameFor(timeout time.Duration, session int64, password []byte, hasF
 	return e.finish()
 }
 
-// left is called when a connection's reader has stopped.
-func (s *Server) left(c *conn) {
+// detach is called when a connection's reader has stopped: it takes no more requests and hears of no more events.
+func (s *Server) detach(c *conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.watches.forget(c)
-	delete(s.conns, c)
 	if c.sess != nil && c.sess.conn == c {
 		c.sess.conn = nil
 	}
+}
+
+// forget is called when the writer has stopped too. Until then Close and DropConnections can reach the connection.
+func (s *Server) forget(c *conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.conns, c)
 }
 
 // endSession removes a session with its ephemeral nodes and fires the watches on them. The caller holds the lock.
@@ -114,8 +120,11 @@ func (s *Server) endSession(sess *session) error {
 	return nil
 }
 
-// expireSilent ends the sessions that were not heard of for their timeout. Time is the server's own clock, which advances by at most two
-// ticks for each tick that really ran: a process that was paused or starved, or a laptop that slept, expires nobody who had no chance to speak.
+// creditedTime is how far the server's clock advances when a tick comes so late: by two ticks at most. A process that was paused or
+// starved, or a laptop that slept, so expires nobody who had no chance to be heard.
+func creditedTime(elapsed, tick time.Duration) time.Duration { return min(elapsed, 2*tick) }
+
+// expireSilent ends the sessions that were not heard of for their timeout, by the server's clock.
 func (s *Server) expireSilent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

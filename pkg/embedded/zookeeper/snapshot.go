@@ -99,7 +99,7 @@ func decodeImage(b []byte) (image, error) {
 			*v = d.int32()
 		}
 		parent, _ := parentOf(n.path)
-		if d.err == nil && (!validPath(n.path, false) || seen[n.path] || n.path != "/" && !seen[parent] || !owners[n.owner]) {
+		if d.err == nil && (!validPath(n.path) || seen[n.path] || n.path != "/" && !seen[parent] || !owners[n.owner]) {
 			return im, fmt.Errorf("node %q does not fit the tree", n.path)
 		}
 		seen[n.path] = true

@@ -1,6 +1,9 @@
 package zookeeper
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // transaction is one write with its zxid. Each operation changes the tree at once and leaves behind how to undo it, so that a multi
 // can be rolled back; watch events are collected and fired only when all of it stands.
@@ -38,15 +41,12 @@ func (x *transaction) create(op int32, r createRequest) (*node, errorCode) {
 	default:
 		return nil, codeBadArguments
 	}
-	if !validPath(r.path, sequential) {
+	if !strings.Contains(r.path, "/") || strings.Contains(r.path, "\x00") {
 		return nil, codeBadArguments
 	}
 	list, code := settleACL(r.acl, x.who)
 	if code != codeOK {
 		return nil, code
-	}
-	if r.path == "/" && !sequential {
-		return nil, codeNodeExists
 	}
 	parentPath, _ := parentOf(r.path)
 	parent := x.tree.find(parentPath)
@@ -59,6 +59,9 @@ func (x *transaction) create(op int32, r createRequest) (*node, errorCode) {
 	path := r.path
 	if sequential {
 		path += fmt.Sprintf("%010d", parent.creates)
+	}
+	if !validPath(path) {
+		return nil, codeBadArguments
 	}
 	if x.tree.find(path) != nil {
 		return nil, codeNodeExists
@@ -92,7 +95,7 @@ func (x *transaction) create(op int32, r createRequest) (*node, errorCode) {
 }
 
 func (x *transaction) delete(r pathVersion) errorCode {
-	if r.path == "" || r.path[0] != '/' || reservedPath(r.path) {
+	if !strings.Contains(r.path, "/") || strings.Contains(r.path, "\x00") || reservedPath(r.path) {
 		return codeBadArguments
 	}
 	parentPath, _ := parentOf(r.path)
@@ -129,7 +132,7 @@ func (x *transaction) drop(n, parent *node) {
 }
 
 func (x *transaction) setData(r setDataRequest) (*node, errorCode) {
-	if !validPath(r.path, false) {
+	if !validPath(r.path) {
 		return nil, codeBadArguments
 	}
 	n := x.tree.find(r.path)
@@ -155,7 +158,7 @@ func (x *transaction) setData(r setDataRequest) (*node, errorCode) {
 }
 
 func (x *transaction) setACL(r setACLRequest) (*node, errorCode) {
-	if !validPath(r.path, false) {
+	if !validPath(r.path) {
 		return nil, codeBadArguments
 	}
 	list, code := settleACL(r.acl, x.who)
@@ -176,7 +179,7 @@ func (x *transaction) setACL(r setACLRequest) (*node, errorCode) {
 }
 
 func (x *transaction) check(r pathVersion) errorCode {
-	if !validPath(r.path, false) {
+	if !validPath(r.path) {
 		return codeBadArguments
 	}
 	n := x.tree.find(r.path)

@@ -26,11 +26,16 @@ type node struct {
 }
 
 // stat gives cversion as the number of child creations and deletions, computed as the real server does: 2 × creations − living children.
+// A container shows no owner.
 func (n *node) stat() stat {
+	owner := n.owner
+	if owner == containerOwner {
+		owner = 0
+	}
 	return stat{
 		czxid: n.czxid, mzxid: n.mzxid, pzxid: n.pzxid, ctime: n.ctime, mtime: n.mtime,
 		version: n.version, cversion: 2*n.creates - int32(len(n.children)), aversion: n.aversion,
-		ephemeralOwner: n.owner, dataLength: int32(len(n.data)), numChildren: int32(len(n.children)),
+		ephemeralOwner: owner, dataLength: int32(len(n.data)), numChildren: int32(len(n.children)),
 	}
 }
 
@@ -59,6 +64,7 @@ func newTree(maxNodes int, maxBytes int64) *tree {
 	for _, path := range []string{"/", "/zookeeper", "/zookeeper/quota", "/zookeeper/config"} {
 		t.insert(&node{path: path, data: []byte{}, acl: openACL()})
 	}
+	t.nodes["/zookeeper/config"].acl = []acl{{perms: permRead, scheme: "world", id: "anyone"}}
 	return t
 }
 

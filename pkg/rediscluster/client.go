@@ -1,6 +1,7 @@
 package rediscluster
 
 import (
+	"context"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -40,5 +41,21 @@ func clientOptions(cfg Config, replicas bool) *redis.ClusterOptions {
 		DisableIdentity:          true,
 		DisableRoutingPolicies:   true, // every command here has one key; its slot routes it
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
+}
+
+// newClient returns NewClient for the clients of the masters' nodes: each new
+// connection asks which process it has reached. One that may not run INFO is as
+// good as any other.
+func newClient(t *topology) func(*redis.Options) *redis.Client {
+	return func(o *redis.Options) *redis.Client {
+		addr := o.Addr
+		o.OnConnect = func(ctx context.Context, conn *redis.Conn) error {
+			if info, err := conn.Info(ctx, "server").Result(); err == nil {
+				t.connected(addr, info)
+			}
+			return ctx.Err()
+		}
+		return redis.NewClient(o)
 	}
 }

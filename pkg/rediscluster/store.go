@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/logging"
 
 	"eshop/pkg/catalog"
 )
@@ -19,8 +20,9 @@ type Store struct {
 	log     *slog.Logger
 	script  *redis.Script
 	metrics *metrics
-	watch   *watcher
 	strings *stringSighting
+
+	topology *topology
 
 	// Two clients, so that a stuck master cannot use up the connections that
 	// replica reads need. reads sends READONLY on each connection and routes to
@@ -42,34 +44,40 @@ func New(cfg Config, cat *catalog.Catalog, deps Deps) (*Store, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	// The library has one logger for the process and writes a line to stderr for
+	// each failed dial. The watcher counts and logs the same, within bounds.
+	logging.Disable()
 	s := &Store{cfg: cfg, catalog: cat, log: log, script: newScript(compareAndSet), strings: &stringSighting{}}
 	if s.metrics, err = newMetrics(deps.Registry); err != nil {
 		return nil, err
 	}
-	s.watch = newWatcher(log, s.metrics)
+	s.topology = newTopology(log, s.metrics)
 	s.reads = redis.NewClusterClient(clientOptions(cfg, true))
-	s.masters = redis.NewClusterClient(clientOptions(cfg, false))
-	s.watch.attach(s.reads)
-	s.watch.attach(s.masters)
+	masters := clientOptions(cfg, false)
+	masters.NewClient = newClient(s.topology)
+	s.masters = redis.NewClusterClient(masters)
+	watch(s.reads, s.topology, s.metrics)
+	watch(s.masters, s.topology, s.metrics)
 	return s, nil
 }
 
 // Close closes all connections and waits for a running topology callback.
 func (s *Store) Close() error {
+	s.topology.close()
 	err := errors.Join(s.reads.Close(), s.masters.Close())
-	s.watch.close()
 	if err != nil {
 		return fmt.Errorf("close the redis clients: %w", err)
 	}
 	return nil
 }
 
-// OnTopologyChange registers fn to be called each time the assignment of slots
-// to masters has changed: after a failover, writes acknowledged shortly before
-// may be lost and should be verified. The state is the one the client reloads
-// anyway (each second while it is used, and on errors). fn runs in its own
-// goroutine, never twice at once; changes during a run cause one more.
-func (s *Store) OnTopologyChange(fn func()) { s.watch.onChange(fn) }
+// OnTopologyChange registers fn to be called when slots have got another master,
+// or when a master was restarted (a new run_id at its address): writes
+// acknowledged shortly before may be lost then and should be verified. The first call starts to
+// reload the slots every second, until Close. fn runs in a goroutine of its own,
+// never twice at once, 200 ms after the change; changes until it returns cause
+// one more call. Close waits for it.
+func (s *Store) OnTopologyChange(fn func()) { s.topology.onChange(fn, s.masters.ReloadState) }
 
 func (s *Store) key(k catalog.Key) (*catalog.Kind, string, error) {
 	kind := s.catalog.Kind(k.Kind)

@@ -3,13 +3,7 @@ package rediscluster
 import (
 	"context"
 	"errors"
-	"hash/fnv"
-	"log/slog"
 	"net"
-	"slices"
-	"strconv"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,129 +12,50 @@ import (
 
 // reloadPause is the shortest time between two reloads asked for by errors of
 // one client. A dead node under load gives thousands of errors a second.
-const reloadPause = 100 * time.Millisecond
+const (
+	reloadPause = 100 * time.Millisecond
+	logPause    = 5 * time.Second // the metric counts every reload
+)
 
-// watcher sees every answer of every node. It asks for the slots to be reloaded
-// when an answer says that they are out of date (PITFALLS 19, 20), and it tells
-// when they have changed.
+// watcher sees every answer of every node of one client. It asks for the slots
+// to be reloaded when an answer says that they are out of date (PITFALLS 19, 20).
 type watcher struct {
-	log     *slog.Logger
-	metrics *metrics
-	slots   atomic.Uint64 // fingerprint of slots → master, 0: none yet
-
-	mu       sync.Mutex
-	fns      []func()
-	running  bool
-	again    bool
-	closed   bool
-	callback sync.WaitGroup
+	client   *redis.ClusterClient
+	topology *topology
+	metrics  *metrics
+	last     atomic.Int64 // when a reload was last asked for, unix ns
+	logged   atomic.Int64 // when that was last logged
 }
 
-func newWatcher(log *slog.Logger, m *metrics) *watcher { return &watcher{log: log, metrics: m} }
-
-// attach watches all nodes of c, those it knows and those it will learn.
-func (w *watcher) attach(c *redis.ClusterClient) {
-	r := &reloader{watcher: w, client: c}
-	c.OnNewNode(func(node *redis.Client) { node.AddHook(nodeHook{r}) })
+// watch watches all nodes of c, those it knows and those it will learn.
+func watch(c *redis.ClusterClient, t *topology, m *metrics) *watcher {
+	w := &watcher{client: c, topology: t, metrics: m}
+	c.OnNewNode(func(node *redis.Client) { node.AddHook(nodeHook{w}) })
+	return w
 }
 
-func (w *watcher) onChange(fn func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.fns = append(w.fns, fn)
-}
-
-// loaded compares the slots a node told with the last ones.
-func (w *watcher) loaded(slots []redis.ClusterSlot) {
-	if len(slots) == 0 {
-		return
-	}
-	now := fingerprint(slots)
-	before := w.slots.Swap(now)
-	if before == 0 || before == now {
-		return
-	}
-	w.metrics.topology.Inc()
-	w.log.Info("redis: the assignment of slots to masters has changed")
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	switch {
-	case w.closed || len(w.fns) == 0:
-	case w.running:
-		w.again = true
-	default:
-		w.running = true
-		w.callback.Go(w.tell)
-	}
-}
-
-func (w *watcher) tell() {
-	for {
-		w.mu.Lock()
-		fns := slices.Clone(w.fns)
-		w.again = false
-		w.mu.Unlock()
-		for _, fn := range fns {
-			fn()
-		}
-		w.mu.Lock()
-		if !w.again || w.closed {
-			w.running = false
-			w.mu.Unlock()
-			return
-		}
-		w.mu.Unlock()
-	}
-}
-
-func (w *watcher) close() {
-	w.mu.Lock()
-	w.closed = true
-	w.mu.Unlock()
-	w.callback.Wait()
-}
-
-// fingerprint hashes which master has which slots, whatever order the node
-// listed them in. Replicas do not count: no write is lost with one.
-func fingerprint(slots []redis.ClusterSlot) uint64 {
-	lines := make([]string, 0, len(slots))
-	for _, s := range slots {
-		master := "none"
-		if len(s.Nodes) > 0 {
-			master = s.Nodes[0].ID + "@" + s.Nodes[0].Addr
-		}
-		lines = append(lines, strconv.Itoa(s.Start)+"-"+strconv.Itoa(s.End)+"="+master)
-	}
-	slices.Sort(lines)
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(strings.Join(lines, "\n")))
-	return max(h.Sum64(), 1)
-}
-
-// reloader asks one client to reload its slots, at most once each reloadPause.
-type reloader struct {
-	*watcher
-	client *redis.ClusterClient
-	last   atomic.Int64
-}
-
-func (r *reloader) saw(err error) {
+// saw looks at the error of one answer, nil included, and returns why it calls
+// for new slots, "" if it does not.
+func (w *watcher) saw(err error) string {
 	reason := reloadReason(err)
 	if reason == "" {
-		return
+		return ""
 	}
 	now := time.Now().UnixNano()
-	last := r.last.Load()
-	if now-last < int64(reloadPause) || !r.last.CompareAndSwap(last, now) {
-		return
+	if last := w.last.Load(); now-last >= int64(reloadPause) && w.last.CompareAndSwap(last, now) {
+		w.metrics.reloads.WithLabelValues(reason).Inc()
+		w.client.ReloadState(context.Background()) // returns at once, the work is done behind it
+		if last := w.logged.Load(); now-last >= int64(logPause) && w.logged.CompareAndSwap(last, now) {
+			w.topology.log.Warn("redis: a node gives errors, its slots are looked up anew", "reason", reason, "error", err)
+		}
 	}
-	r.metrics.reloads.WithLabelValues(reason).Inc()
-	r.client.ReloadState(context.Background()) // returns at once, the work is done behind it
+	return reason
 }
 
 // reloadReason says why an error calls for new slots, "" if it does not.
 func reloadReason(err error) string {
 	var network net.Error
+	var reply redis.Error
 	switch {
 	case err == nil, errors.Is(err, redis.Nil), errors.Is(err, context.Canceled):
 		return ""
@@ -154,16 +69,14 @@ func reloadReason(err error) string {
 		return "down"
 	case errors.As(err, &network):
 		return "network"
-	}
-	var reply redis.Error
-	if errors.As(err, &reply) {
+	case errors.As(err, &reply):
 		return "" // an ordinary answer
 	}
 	return "network" // EOF, reset, broken pipe
 }
 
 // nodeHook is the watcher's place in the client of one node.
-type nodeHook struct{ *reloader }
+type nodeHook struct{ *watcher }
 
 func (h nodeHook) DialHook(next redis.DialHook) redis.DialHook {
 	return func(ctx context.Context, network, addr string) (net.Conn, error) {
@@ -173,15 +86,28 @@ func (h nodeHook) DialHook(next redis.DialHook) redis.DialHook {
 	}
 }
 
+// readCommands answers COMMAND, which the library asks a random node for before
+// it routes a read to a replica. Answered here, the first read neither waits
+// for a node that is dead nor needs the right to run COMMAND.
+var readCommands = []string{"hmget", "get"}
+
 func (h nodeHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
+		if info, ok := cmd.(*redis.CommandsInfoCmd); ok {
+			known := make(map[string]*redis.CommandInfo, len(readCommands))
+			for _, name := range readCommands {
+				known[name] = &redis.CommandInfo{Name: name, ReadOnly: true, FirstKeyPos: 1, LastKeyPos: 1, StepCount: 1}
+			}
+			info.SetVal(known)
+			return nil
+		}
 		err := next(ctx, cmd)
 		slots, isSlots := cmd.(*redis.ClusterSlotsCmd)
 		switch {
 		case !isSlots:
 			h.saw(err)
 		case err == nil: // a failed reload must not ask for another one at once
-			h.loaded(slots.Val())
+			h.topology.loaded(slots.Val())
 		}
 		return err
 	}
@@ -190,6 +116,7 @@ func (h nodeHook) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 func (h nodeHook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
+		sent(ctx, err)
 		h.saw(err)
 		for _, c := range cmds {
 			if e := c.Err(); e != nil {

@@ -54,6 +54,13 @@ type Outcome struct {
 	Previous catalog.State
 	// Changed: it was accepted and readers of the previous value would notice:
 	// a live document got other bytes or a tombstone, or a tombstone a live one.
+	// It is also set when the answer of an attempt was lost and a retry within
+	// the call found the write done.
+	//
+	// After Write returned an error the write may still have happened. Then the
+	// next one for the key may find the same bytes and say that nothing changed:
+	// a caller that must tell others of a change has to do so whenever an
+	// earlier attempt at it ended in an error, or in a crash.
 	Changed bool
 }
 
@@ -90,6 +97,7 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 	done := s.metrics.start(name)
 	ctx, cancel := within(ctx, s.cfg.WriteTimeout)
 	defer cancel()
+	ctx, attempts := withAmbiguity(ctx)
 
 	calls := make([]call, 0, len(requests))
 	for i, r := range requests {
@@ -113,13 +121,13 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 			old = append(old, c)
 			continue
 		}
-		out[c.at] = s.result(requests[c.at], outcome, err)
+		out[c.at] = s.result(requests[c.at], outcome, err, attempts)
 	}
 	if len(old) > 0 {
 		s.run(ctx, old)
 		for _, c := range old {
 			outcome, _, err := decodeOutcome(c.cmd)
-			out[c.at] = s.result(requests[c.at], outcome, err)
+			out[c.at] = s.result(requests[c.at], outcome, err, attempts)
 		}
 	}
 	var err error
@@ -133,11 +141,19 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 	return out
 }
 
-func (s *Store) result(r WriteRequest, o Outcome, err error) WriteResult {
+func (s *Store) result(r WriteRequest, o Outcome, err error, attempts *ambiguity) WriteResult {
+	st := r.Document.Stamp
 	if err != nil {
-		err = fmt.Errorf("write %v to redis (%v, version %d, token %d): %w", r.Document.Key, r.Op, r.Document.Stamp.Version, r.Document.Stamp.Token, err)
+		return WriteResult{Err: fmt.Errorf("write %v to redis (%v, version %d, token %d): %w", r.Document.Key, r.Op, st.Version, st.Token, err)}
 	}
-	return WriteResult{Outcome: o, Err: err}
+	own := o.Stored.Token == st.Token && (r.Op.gone() || o.Stored.Version == st.Version)
+	if !o.Accepted && own && attempts.lost.Load() {
+		// An earlier attempt of this call did it. What it replaced is not known,
+		// so say what makes the caller tell everybody.
+		s.metrics.ambiguous.Inc()
+		o.Accepted, o.Changed, o.Previous = true, true, catalog.Live
+	}
+	return WriteResult{Outcome: o}
 }
 
 func (s *Store) check(r WriteRequest) (*catalog.Kind, string, error) {

@@ -81,7 +81,7 @@ func TestGetMany(t *testing.T) {
 		s, reg := open(t, rediscluster.Config{Addrs: addrs}, cat)
 		var keys []catalog.Key
 		var requests []rediscluster.WriteRequest
-		for id := int64(1); id <= 100; id++ {
+		for id := int64(1); id <= 600; id++ { // more than one pipeline's worth
 			keys = append(keys, product(id))
 			if id%3 != 0 {
 				requests = append(requests, rediscluster.WriteRequest{Op: put, Document: doc(id, id, 1, fmt.Sprint("body ", id))})

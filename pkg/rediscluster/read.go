@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -38,8 +39,8 @@ func (s *Store) Get(ctx context.Context, key catalog.Key, from From) (catalog.Do
 
 // GetMany reads documents, one answer a key in the order of keys. All keys of
 // one node travel in one pipeline and the nodes are asked at the same time, so
-// it takes one round trip; keys that a replica does not have, or cannot answer
-// for, take a second one to the masters.
+// it takes one round trip (for each 256 keys); keys that a replica does not
+// have, or cannot answer for, take a second one to the masters.
 func (s *Store) GetMany(ctx context.Context, keys []catalog.Key, from From) []Result {
 	return s.getMany(ctx, "get-many", keys, from)
 }
@@ -97,11 +98,17 @@ type lookup struct {
 	name string
 }
 
+// maxReads bounds one pipeline. The node timeout covers all its answers.
+const maxReads = 256
+
 // ask reads the documents of asked through c and puts the answers in out.
 func (s *Store) ask(ctx context.Context, c *redis.ClusterClient, asked []lookup, out []Result) {
-	if len(asked) == 0 {
-		return
+	for part := range slices.Chunk(asked, maxReads) {
+		s.askPart(ctx, c, part, out)
 	}
+}
+
+func (s *Store) askPart(ctx context.Context, c *redis.ClusterClient, asked []lookup, out []Result) {
 	// While the replaced system's plain strings are about, each key is asked for
 	// both ways at once: HMGET answers for a hash, GET for a string, and the
 	// other one answers WRONGTYPE, which is cheap. Otherwise GET is sent only

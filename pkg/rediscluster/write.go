@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"time"
 
@@ -83,8 +84,8 @@ func (s *Store) Write(ctx context.Context, op Op, doc catalog.Document) (Outcome
 	return r.Outcome, r.Err
 }
 
-// WriteMany makes many writes in one round trip to each master, one answer a
-// request in their order. They are independent of each other.
+// WriteMany makes many writes, one answer a request in their order, in one
+// round trip for each 64. They are independent of each other.
 func (s *Store) WriteMany(ctx context.Context, requests []WriteRequest) []WriteResult {
 	return s.writeMany(ctx, "write-many", requests)
 }
@@ -204,26 +205,28 @@ func (s *Store) ttl() time.Duration {
 	return time.Duration(float64(s.cfg.TTL) * (1 + s.cfg.TTLJitter*(2*rand.Float64()-1)))
 }
 
-// run executes the calls in one pipeline, by the script's hash; those whose
-// server does not know it yet (its first time, or it was restarted) once more
-// with the text.
+// maxWrites bounds one pipeline. The node timeout covers all its answers.
+const maxWrites = 64
+
+// run executes the calls in pipelines, by the script's hash; those whose server
+// does not know it yet (its first time, or it was restarted) once more with the
+// text.
 func (s *Store) run(ctx context.Context, calls []call) {
-	if len(calls) == 0 {
-		return
-	}
-	pipe := s.masters.Pipeline()
-	for i := range calls {
-		calls[i].cmd = s.script.EvalSha(ctx, pipe, []string{calls[i].key}, calls[i].args...)
-	}
-	_, _ = pipe.Exec(ctx) // each command carries its own error
-	pipe = s.masters.Pipeline()
-	for i := range calls {
-		if err := calls[i].cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
-			calls[i].cmd = s.script.Eval(ctx, pipe, []string{calls[i].key}, calls[i].args...)
+	for part := range slices.Chunk(calls, maxWrites) {
+		pipe := s.masters.Pipeline()
+		for i := range part {
+			part[i].cmd = s.script.EvalSha(ctx, pipe, []string{part[i].key}, part[i].args...)
 		}
-	}
-	if pipe.Len() > 0 {
-		_, _ = pipe.Exec(ctx)
+		_, _ = pipe.Exec(ctx) // each command carries its own error
+		pipe = s.masters.Pipeline()
+		for i := range part {
+			if err := part[i].cmd.Err(); err != nil && redis.HasErrorPrefix(err, "NOSCRIPT") {
+				part[i].cmd = s.script.Eval(ctx, pipe, []string{part[i].key}, part[i].args...)
+			}
+		}
+		if pipe.Len() > 0 {
+			_, _ = pipe.Exec(ctx)
+		}
 	}
 }
 

@@ -14,10 +14,13 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/goleak"
+
 	"eshop/pkg/catalog"
 	"eshop/pkg/docapi"
 	"eshop/pkg/embedded"
 	"eshop/pkg/kafka"
+	"eshop/pkg/lab"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
@@ -28,17 +31,23 @@ import (
 // world is a set of embedded servers and the cache processes on them.
 type world struct {
 	t       testing.TB
+	name    string // prefix of everything on shared servers
+	redis   []string
+	zk      []string
+	kafka   kafka.Config
 	servers *embedded.Servers
 	store   *rediscluster.Store
 	roles   []*cache.Role
 	cat     *catalog.Catalog
 }
 
-const (
-	topicChange     = "cache-message"
-	topicInvalidate = "cache-invalidate"
-	topicDead       = "cache-message-dead"
-)
+func (w *world) topic(name string) string { return w.name + "." + name }
+
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { lab.Close(); os.Exit(code) }),
+		// sarama's metrics library has one ticker for the process, for ever
+		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 func logger(t testing.TB) *slog.Logger {
 	if os.Getenv("ESHOP_TEST_LOG") == "" {
@@ -47,12 +56,36 @@ func logger(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo})).With("test", t.Name())
 }
 
-// newWorld starts the embedded servers and n cache processes and waits until
-// they are ready. adjust may change each process's configuration.
+// newWorld starts n cache processes on embedded servers and waits until they
+// are ready. adjust may change each process's configuration.
 func newWorld(t testing.TB, n int, adjust func(*cache.Config)) *world {
 	t.Helper()
-	w := &world{t: t, cat: catalog.Default()}
-	servers, err := embedded.Start(t.Context(), embedded.Config{TopicChange: topicChange}, logger(t))
+	return newWorldOn(t, embedded.Config{}, n, adjust)
+}
+
+// onBoth runs a body that breaks no server on embedded ones and on real ones.
+func onBoth(t *testing.T, n int, adjust func(*cache.Config), body func(t *testing.T, w *world)) {
+	t.Run("embedded", func(t *testing.T) { body(t, newWorld(t, n, adjust)) })
+	t.Run("real", func(t *testing.T) {
+		body(t, newWorldOn(t, embedded.Config{RedisAddrs: lab.Redis(t).Addrs(), KafkaBrokers: lab.Kafka(t).Addrs(), ZooKeeperServers: lab.ZooKeeper(t).Addrs()}, n, adjust))
+	})
+}
+
+// newWorldOn starts the embedded servers that are not given. Everything in it
+// has a name of its own, so that worlds can share servers.
+func newWorldOn(t testing.TB, given embedded.Config, n int, adjust func(*cache.Config)) *world {
+	t.Helper()
+	w := &world{t: t, name: lab.Name(t)}
+	kinds := catalog.DefaultKinds()
+	for i := range kinds {
+		kinds[i].Prefix = w.name + ":" + kinds[i].Prefix
+	}
+	var err error
+	if w.cat, err = catalog.New(kinds, nil); err != nil {
+		t.Fatal(err)
+	}
+	given.TopicChange, given.Catalog = w.topic("change"), w.cat
+	servers, err := embedded.Start(t.Context(), given, logger(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,19 +95,25 @@ func newWorld(t testing.TB, n int, adjust func(*cache.Config)) *world {
 		}
 	})
 	w.servers = servers
-	kcfg := kafka.Config{Brokers: []string{servers.Kafka.Addr()}}
-	if _, err := kafka.EnsureTopics(t.Context(), kcfg, []kafka.Topic{{Name: topicChange, Partitions: 3}, {Name: topicInvalidate, Partitions: 2}, {Name: topicDead, Partitions: 1}}, kafka.Deps{}); err != nil {
+	w.redis, w.kafka.Brokers, w.zk = given.RedisAddrs, given.KafkaBrokers, given.ZooKeeperServers
+	if servers.Redis != nil {
+		w.redis, w.kafka.Brokers, w.zk = []string{servers.Redis.Addr()}, []string{servers.Kafka.Addr()}, []string{servers.ZooKeeper.Addr()}
+	}
+	_, err = kafka.EnsureTopics(t.Context(), w.kafka, []kafka.Topic{{Name: w.topic("change"), Partitions: 3}, {Name: w.topic("invalidate"), Partitions: 2},
+		{Name: w.topic("dead"), Partitions: 1}}, kafka.Deps{})
+	if err != nil {
 		t.Fatal(err)
 	}
-	if w.store, err = rediscluster.New(rediscluster.Config{Addrs: []string{servers.Redis.Addr()}}, w.cat, rediscluster.Deps{}); err != nil {
+	if w.store, err = rediscluster.New(rediscluster.Config{Addrs: w.redis}, w.cat, rediscluster.Deps{}); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { w.store.Close() })
 	for i := range n {
 		cfg := cache.Config{ID: fmt.Sprintf("cache-%d", i), Addr: "127.0.0.1:0",
-			Redis: rediscluster.Config{Addrs: []string{servers.Redis.Addr()}}, Kafka: kcfg,
-			ZooKeeper: zookeeper.Config{Servers: []string{servers.ZooKeeper.Addr()}},
-			Origin:    origin.Config{BaseURL: servers.Origin.URL()}}
+			Redis: rediscluster.Config{Addrs: w.redis}, Kafka: w.kafka,
+			ZooKeeper:   zookeeper.Config{Servers: w.zk, Root: "/" + w.name},
+			Origin:      origin.Config{BaseURL: servers.Origin.URL()},
+			TopicChange: w.topic("change"), TopicInvalidate: w.topic("invalidate"), TopicDead: w.topic("dead"), Group: w.topic("group")}
 		if adjust != nil {
 			adjust(&cfg)
 		}
@@ -86,7 +125,7 @@ func newWorld(t testing.TB, n int, adjust func(*cache.Config)) *world {
 func (w *world) start(cfg cache.Config) *cache.Role {
 	w.t.Helper()
 	ready := new(lifecycle.Ready)
-	r, err := cache.New(cfg, cache.Deps{Log: logger(w.t).With("cache", cfg.ID), Ready: ready})
+	r, err := cache.New(cfg, cache.Deps{Log: logger(w.t).With("cache", cfg.ID), Catalog: w.cat, Ready: ready})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -161,12 +200,10 @@ func product(id int64) catalog.Key { return catalog.Key{Kind: "product", ID: id}
 
 func shop(id int64) catalog.Key { return catalog.Key{Kind: "shop", ID: id} }
 
-func (w *world) kafka() kafka.Config { return kafka.Config{Brokers: []string{w.servers.Kafka.Addr()}} }
-
 // produce writes change messages as a console producer would: without a key.
 func (w *world) produce(lines ...string) {
 	w.t.Helper()
-	p, err := kafka.NewProducer(kafka.ProducerConfig{Config: w.kafka()}, kafka.Deps{})
+	p, err := kafka.NewProducer(kafka.ProducerConfig{Config: w.kafka}, kafka.Deps{})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -174,7 +211,7 @@ func (w *world) produce(lines ...string) {
 	done := make(chan error, 1)
 	go func() { done <- p.Run(ctx) }()
 	for _, line := range lines {
-		if err := p.Send(w.t.Context(), kafka.Record{Topic: topicChange, Value: []byte(line)}); err != nil {
+		if err := p.Send(w.t.Context(), kafka.Record{Topic: w.topic("change"), Value: []byte(line)}); err != nil {
 			w.t.Fatalf("produce %s: %v", line, err)
 		}
 	}
@@ -184,21 +221,28 @@ func (w *world) produce(lines ...string) {
 	}
 }
 
-// redis sends one command in the protocol's own words.
-func (w *world) redis(args ...string) {
+// command sends one command to the Redis node that has the key.
+func (w *world) command(args ...string) {
 	w.t.Helper()
-	conn, err := net.Dial("tcp", w.servers.Redis.Addr())
-	if err != nil {
-		w.t.Fatal(err)
+	var last string
+	for _, addr := range w.redis {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		fmt.Fprintf(conn, "*%d\r\n", len(args))
+		for _, a := range args {
+			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(a), a)
+		}
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		conn.Close()
+		if err == nil && line[0] != '-' {
+			return
+		}
+		last = line // MOVED: another node has it
 	}
-	defer conn.Close()
-	fmt.Fprintf(conn, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(a), a)
-	}
-	if line, err := bufio.NewReader(conn).ReadString('\n'); err != nil || line[0] == '-' {
-		w.t.Fatalf("redis %v: %s %v", args, line, err)
-	}
+	w.t.Fatalf("redis %v: %s", args, last)
 }
 
 // collector keeps the values of a topic.

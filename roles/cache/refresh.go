@@ -64,28 +64,34 @@ func (r *Role) announceLater(inv catalog.Invalidation) {
 
 // announceLoop ends with ctx; what is queued then gets one more second.
 func (r *Role) announceLoop(ctx context.Context) {
+	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, cancel) })
+	defer stop()
 	for {
 		select {
-		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
-			defer cancel()
-			for {
-				select {
-				case inv := <-r.announcements:
-					if err := r.publisher.Publish(last, inv); err != nil {
-						r.metrics.dropped.WithLabelValues("announcement").Inc()
-					}
-				default:
-					return
-				}
-			}
 		case inv := <-r.announcements:
-			for r.publisher.Publish(ctx, inv) != nil && ctx.Err() == nil {
-				select { // the producer retries inside; this is for partitions not known yet
-				case <-ctx.Done():
-				case <-time.After(100 * time.Millisecond):
-				}
-			}
+			r.announce(last, inv)
+			continue
+		default:
+		}
+		select { // the queue is empty
+		case <-ctx.Done():
+			return
+		case inv := <-r.announcements:
+			r.announce(last, inv)
+		}
+	}
+}
+
+// announce publishes one message, however long it takes, until ctx ends.
+func (r *Role) announce(ctx context.Context, inv catalog.Invalidation) {
+	for r.publisher.Publish(ctx, inv) != nil {
+		select { // the producer retries inside; this is for partitions not known yet
+		case <-ctx.Done():
+			r.metrics.dropped.WithLabelValues("announcement").Inc()
+			return
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
 }

@@ -67,9 +67,10 @@ func (im image) encode() []byte {
 			e.int32(v)
 		}
 	}
-	e.b = binary.BigEndian.AppendUint32(e.b, crc32.Checksum(e.b, crc32.MakeTable(crc32.Castagnoli)))
-	return e.b
+	return binary.BigEndian.AppendUint32(e.b, checksum(e.b))
 }
+
+func checksum(b []byte) uint32 { return crc32.Checksum(b, crc32.MakeTable(crc32.Castagnoli)) }
 
 // decodeImage checks everything a later step relies on: the checksum, a root, parents before children, owners that are sessions.
 func decodeImage(b []byte) (image, error) {
@@ -78,7 +79,7 @@ func decodeImage(b []byte) (image, error) {
 		return im, errors.New("the file is no snapshot of this version")
 	}
 	content, sum := b[:len(b)-4], binary.BigEndian.Uint32(b[len(b)-4:])
-	if crc32.Checksum(content, crc32.MakeTable(crc32.Castagnoli)) != sum {
+	if checksum(content) != sum {
 		return im, errors.New("the checksum does not match")
 	}
 	d := &decoder{rest: content[len(snapshotMagic):]}

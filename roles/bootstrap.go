@@ -44,7 +44,8 @@ does no more than that. Redis Cluster needs no preparation.`,
 			s.zookeeper.define(set)
 			s.process.define(set)
 		},
-		prepare: func(s *settings, _ config.Loaded, _ []string, problems *config.Problems) run {
+		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
+			catalogOf(loaded, problems) // not needed here, but the file should be right as a whole
 			needed("bootstrap", "kafka.brokers", len(s.kafka.brokers) > 0, problems)
 			needed("bootstrap", "zookeeper.servers", len(s.zookeeper.servers) > 0, problems)
 			kafkaConfig, zookeeperConfig := s.kafka.config(problems), s.zookeeper.config(problems)

@@ -40,7 +40,7 @@ the admin listener says what it waits for. Create the topics once with "eshop bo
 			cat := catalogOf(loaded, problems)
 			cfg := s.cacheConfig(problems)
 			listener := s.adminConfig("cache", "cache.admin-addr", s.cache.adminAddr, problems)
-			cfg.ClusterToken = s.clusterToken(problems, map[string]string{"cache.addr": s.cache.addr})
+			cfg.ClusterToken = s.clusterToken(problems, listen{"cache.addr", s.cache.addr})
 			return func(ctx context.Context, p process) error {
 				return serve(ctx, p, s, cat, listener, func(around surroundings) (part, error) {
 					return cache.New(cfg, cache.Deps{

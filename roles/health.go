@@ -2,9 +2,12 @@ package roles
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,40 +18,58 @@ import (
 const healthTimeout = 2 * time.Second
 
 // healthCommand is the probe of images that have no shell and no curl. It is hidden: on a machine
-// one asks /-/healthy with whatever is there.
+// one asks /-/healthy with whatever is there. A container runs one command, but the probe is not told
+// which: it asks every admin listener there may be, as the environment and the file set them.
 func healthCommand() command {
-	var url string
 	return command{
 		name:   "health",
 		hidden: true,
 		short:  "Ask an admin listener whether its process is healthy",
-		long:   "Exits with 0 when /-/healthy of the admin listener answers with 200, else with 1.",
-		define: func(set *config.Set, _ *settings) {
-			set.URL(&url, "admin", "base URL of the admin listener")
-			set.OfInvocation("admin")
+		long:   "Exits with 0 when /-/healthy of an admin listener of this machine answers with 200, else with 1.",
+		define: func(set *config.Set, s *settings) {
+			set.Area("Listeners that are asked")
+			s.process.defineAdmin(set)
+			s.gateway.defineAdmin(set)
+			s.cache.defineAdmin(set)
+			s.process.define(set)
 		},
-		prepare: func(*settings, config.Loaded, []string, *config.Problems) run {
-			return func(ctx context.Context, _ process) error { return probe(ctx, url) }
+		prepare: func(s *settings, _ config.Loaded, _ []string, _ *config.Problems) run {
+			return func(ctx context.Context, _ process) error {
+				return probe(ctx, []string{s.process.adminAddr, s.gateway.adminAddr, s.cache.adminAddr})
+			}
 		},
 	}
 }
 
-// probe asks the default admin listeners in turn when no URL is given: a container runs one role.
-func probe(ctx context.Context, url string) error {
-	urls := []string{url}
-	if url == "" {
-		urls = []string{"http://127.0.0.1:8090", "http://127.0.0.1:8091"}
-	}
+// probe returns nil when one of the listeners says that its process is healthy.
+func probe(ctx context.Context, listeners []string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
 	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	var last error
-	for _, base := range urls {
-		if last = ask(ctx, client, base+"/-/healthy"); last == nil {
-			return nil
+	var urls []string
+	for _, addr := range listeners {
+		if url := "http://" + reachable(addr) + "/-/healthy"; !slices.Contains(urls, url) {
+			urls = append(urls, url)
 		}
 	}
-	return last
+	var problems []error
+	for _, url := range urls {
+		err := ask(ctx, client, url)
+		if err == nil {
+			return nil
+		}
+		problems = append(problems, err)
+	}
+	return errors.Join(problems...)
+}
+
+// reachable is how a listener is reached from its own machine.
+func reachable(addr string) string {
+	host, port, err := net.SplitHostPort(addr)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		return net.JoinHostPort("127.0.0.1", port)
+	}
+	return addr
 }
 
 func ask(ctx context.Context, client *http.Client, url string) error {

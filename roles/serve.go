@@ -77,14 +77,17 @@ func (s *settings) adminConfig(role, flag, addr string, problems *config.Problem
 	}
 }
 
+// listen is one listener: the flag that sets its address, and the address.
+type listen struct{ flag, addr string }
+
 // clusterToken reads the token of the internal listeners, which must have one when other machines can
 // reach them.
-func (s *settings) clusterToken(problems *config.Problems, listeners map[string]string) string {
+func (s *settings) clusterToken(problems *config.Problems, listeners ...listen) string {
 	token := config.ReadSecret("cluster.token-file", s.security.clusterTokenFile, problems)
 	var open []string
-	for flag, addr := range listeners {
-		if !onLoopback(addr) {
-			open = append(open, "--"+flag+" "+addr)
+	for _, l := range listeners {
+		if !onLoopback(l.addr) {
+			open = append(open, "--"+l.flag+" "+l.addr)
 		}
 	}
 	if s.security.clusterTokenFile == "" && len(open) > 0 {

@@ -96,7 +96,7 @@ type gatewaySettings struct {
 	addr, peerAddr, adminAddr, advertise string
 	id                                   string
 	l1Bytes                              int64
-	accessLog, template                  string
+	template                             string
 	maxStaleness                         time.Duration
 	softTTL                              config.DurationRange
 }
@@ -108,15 +108,18 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Listen(&g.addr, "gateway.addr", host+":8080", "public listener")
 	set.Listen(&g.peerAddr, "gateway.peer-addr", host+":8081", "listener for the other gateways")
 	if ownAdmin {
-		set.Listen(&g.adminAddr, "gateway.admin-addr", "127.0.0.1:8090", "admin listener")
+		g.defineAdmin(set)
 	}
 	set.Text(&g.id, "gateway.id", "name", "", "identity, unique among the gateways; without it the host name")
 	set.Addr(&g.advertise, "gateway.advertise-addr", "peer address the others are told; without it the bound one")
 	set.Bytes(&g.l1Bytes, "gateway.l1-bytes", 256<<20, 1<<20, "memory for documents and pages")
-	set.Choice(&g.accessLog, "gateway.access-log", "counts", []string{"full", "sampled", "counts", "off"}, "what is written to the access topic")
 	set.Text(&g.template, "gateway.template", "file", "", "html/template file of the product page; without it the bundled one")
 	set.Duration(&g.maxStaleness, "gateway.max-staleness", 30*time.Second, time.Second, "without news from the bus for so long, copies are checked before use")
 	set.Range(&g.softTTL, "gateway.soft-ttl", config.DurationRange{Min: 600 * time.Second, Max: 1200 * time.Second}, time.Second, "age at which a page is refreshed in the background, drawn from this range")
+}
+
+func (g *gatewaySettings) defineAdmin(set *config.Set) {
+	set.Listen(&g.adminAddr, "gateway.admin-addr", "127.0.0.1:8090", "admin listener")
 }
 
 type cacheSettings struct {
@@ -130,13 +133,17 @@ func (c *cacheSettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Area("Cache")
 	set.Listen(&c.addr, "cache.addr", host+":8082", "listener for the gateways")
 	if ownAdmin {
-		set.Listen(&c.adminAddr, "cache.admin-addr", "127.0.0.1:8091", "admin listener")
+		c.defineAdmin(set)
 	}
 	set.Text(&c.id, "cache.id", "name", "", "identity, unique among the cache processes; without it the host name")
 	set.Addr(&c.advertise, "cache.advertise-addr", "address the gateways are told; without it the bound one")
 	set.Bytes(&c.l1Bytes, "cache.l1-bytes", 128<<20, 1<<20, "memory for documents")
 	set.Duration(&c.redisTTL, "cache.redis-ttl", 90*24*time.Hour, time.Minute, "how long Redis keeps a document, more or less a tenth")
 	set.Duration(&c.refresh, "cache.refresh", time.Hour, time.Second, "age at which a document that is read is pulled again")
+}
+
+func (c *cacheSettings) defineAdmin(set *config.Set) {
+	set.Listen(&c.adminAddr, "cache.admin-addr", "127.0.0.1:8091", "admin listener")
 }
 
 type embeddedSettings struct {
@@ -183,6 +190,10 @@ func (p *processSettings) define(set *config.Set) {
 	set.OfInvocation("check-config")
 	set.Choice(&p.logLevel, "log.level", "info", []string{"debug", "info", "warn", "error"}, "least level that is logged")
 	set.Choice(&p.logFormat, "log.format", "text", []string{"text", "json"}, "form of the log")
+}
+
+func (p *processSettings) defineAdmin(set *config.Set) {
+	set.Listen(&p.adminAddr, "admin.addr", "127.0.0.1:8090", "admin listener of the whole process")
 }
 
 func (p *processSettings) defineShutdown(set *config.Set) {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -55,9 +56,12 @@ func (p Problems) Err() error {
 	return p
 }
 
-// Add appends a problem with a flag, which is named without dashes.
+// Add appends a problem with a flag, which is named without dashes. Adding the same one again, as
+// two users of a setting may, changes nothing.
 func (p *Problems) Add(flag, value, constraint string) {
-	*p = append(*p, Problem{Setting: "--" + flag, Value: value, Constraint: constraint})
+	if one := (Problem{Setting: "--" + flag, Value: value, Constraint: constraint}); !slices.Contains(*p, one) {
+		*p = append(*p, one)
+	}
 }
 
 // AddError appends every error that errors.Join put into err, each as a problem of its own, and

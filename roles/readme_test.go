@@ -1,0 +1,158 @@
+package roles
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"eshop/pkg/config"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/pflag"
+)
+
+const (
+	tablesStart = "<!-- flags:start -->"
+	tablesEnd   = "<!-- flags:end -->"
+)
+
+var update = flag.Bool("update", false, "rewrite what the tests compare with")
+
+// TestREADMEFlags compares the tables between the two markers of the README with what --help says;
+// with -update it rewrites them:
+//
+//	go test ./roles -run TestREADMEFlags -update
+func TestREADMEFlags(t *testing.T) {
+	const path = "../README.md"
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) && os.Getenv("ESHOP_TEST_STRICT") == "" {
+		t.Skip("there is no README.md")
+	} else if err != nil {
+		t.Fatal(err)
+	}
+	head, rest, found := strings.Cut(string(text), tablesStart)
+	between, tail, closed := strings.Cut(rest, tablesEnd)
+	if !found || !closed {
+		t.Fatalf("%s lacks the lines %s and %s", path, tablesStart, tablesEnd)
+	}
+	want := "\n" + flagTables(commands())
+	if between == want {
+		return
+	}
+	if !*update {
+		t.Fatalf("the tables differ from --help; rewrite them with: go test ./roles -run TestREADMEFlags -update\n(-README +help)\n%s", cmp.Diff(between, want))
+	}
+	if err := os.WriteFile(path, []byte(head+tablesStart+want+tablesEnd+tail), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// flagTables writes one table for each area, in the order of the commands' own help.
+func flagTables(all []command) string {
+	type entry struct {
+		config.Row
+		defaults []string // "127.0.0.1:8080 (all)", one for each different default
+		commands []string
+	}
+	var entries []*entry
+	index := make(map[string]*entry)
+	var areas []string
+	for _, c := range all {
+		if c.hidden {
+			continue
+		}
+		set, _, _ := c.flags()
+		for _, row := range set.Rows() {
+			e := index[row.Area+row.Name]
+			if e == nil {
+				e = &entry{Row: row}
+				index[row.Area+row.Name] = e
+				entries = append(entries, e)
+			}
+			if !slices.Contains(areas, row.Area) {
+				areas = append(areas, row.Area)
+			}
+			e.commands = append(e.commands, c.name)
+			e.defaults = append(e.defaults, row.Default)
+		}
+	}
+	var b strings.Builder
+	for _, area := range areas {
+		fmt.Fprintf(&b, "\n**%s**\n\n| flag | default | commands | meaning |\n| --- | --- | --- | --- |\n", area)
+		for _, e := range entries {
+			if e.Area == area {
+				fmt.Fprintf(&b, "| `--%s` | %s | %s | %s |\n", e.Name, defaultCell(e.defaults, e.commands), strings.Join(e.commands, ", "), strings.ReplaceAll(e.Usage, "|", "\\|"))
+			}
+		}
+	}
+	return b.String() + "\n"
+}
+
+// defaultCell names the command with each default when they are not all the same.
+func defaultCell(defaults, commands []string) string {
+	if len(slices.Compact(slices.Clone(defaults))) == 1 {
+		return code(defaults[0])
+	}
+	var parts []string
+	for i, d := range defaults {
+		parts = append(parts, fmt.Sprintf("%s (%s)", code(d), commands[i]))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func code(text string) string {
+	if text == "" {
+		return ""
+	}
+	return "`" + text + "`"
+}
+
+// TestTablesAndHelpAgree: every row of the tables stands in the help of each command it names.
+func TestTablesAndHelpAgree(t *testing.T) {
+	for _, c := range commands() {
+		set, _, _ := c.flags()
+		help := c.help(set)
+		for _, row := range set.Rows() {
+			if !strings.Contains(help, "--"+row.Name+" ") || !strings.Contains(help, row.Usage) || !strings.Contains(help, row.Area+":\n") {
+				t.Errorf("eshop %s --help does not show --%s as the table does", c.name, row.Name)
+			}
+		}
+	}
+}
+
+// TestSettingNames: no two settings share an environment variable, and no setting is a group of others,
+// which a nested file could not express. A setting means the same in every command.
+func TestSettingNames(t *testing.T) {
+	variables := make(map[string]string)
+	usages := make(map[string]string)
+	known := knownSettings(commands())
+	for _, name := range known {
+		if other := variables[config.EnvName(name)]; other != "" {
+			t.Errorf("--%s and --%s are both set by %s", name, other, config.EnvName(name))
+		}
+		variables[config.EnvName(name)] = name
+		for _, other := range known {
+			if strings.HasPrefix(other, name+".") {
+				t.Errorf("--%s cannot be a setting and the group of --%s", name, other)
+			}
+		}
+	}
+	for _, c := range commands() {
+		set, _, cmd := c.flags()
+		settings := set.Names()
+		cmd.Flags().VisitAll(func(f *pflag.Flag) {
+			if !slices.Contains(settings, f.Name) {
+				return
+			}
+			if seen, twice := usages[f.Name]; twice && seen != f.Usage {
+				t.Errorf("--%s means %q and %q", f.Name, seen, f.Usage)
+			}
+			usages[f.Name] = f.Usage
+		})
+	}
+}

@@ -124,13 +124,14 @@ func (s *Server) endSession(sess *session) error {
 // starved, or a laptop that slept, so expires nobody who had no chance to be heard.
 func creditedTime(elapsed, tick time.Duration) time.Duration { return min(elapsed, 2*tick) }
 
-// expireSilent ends the sessions that were not heard of for their timeout, by the server's clock.
+// expireSilent ends the sessions that were not heard of for their timeout, by the server's clock. A tick is added because that clock may have been
+// behind by as much when the session was heard: nobody is expired too early, and at most two ticks late.
 func (s *Server) expireSilent() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.clock.Load()
 	for _, sess := range s.sessions {
-		if time.Duration(now-sess.heard.Load()) > sess.timeout {
+		if time.Duration(now-sess.heard.Load()) > sess.timeout+s.cfg.TickTime {
 			s.expire(sess)
 		}
 	}

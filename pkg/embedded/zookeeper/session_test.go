@@ -219,12 +219,8 @@ func TestLibraryRearmsWatches(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	writer := openRaw(t, s.Addr())
 	s.DropConnections()
-	writer = dialRaw(t, s.Addr())
-	if !writer.connect(0, 10_000, 0, make([]byte, 16)) {
-		t.Fatal("no session")
-	}
+	writer := openRaw(t, s.Addr())
 	writer.must(setData, "/n", []byte("1"), -1)
 	writer.must(create, "/later", []byte{}, open, 0)
 	for name, w := range map[string]struct {

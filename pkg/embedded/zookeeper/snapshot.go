@@ -142,10 +142,13 @@ func (s *Server) load() error {
 
 // save writes a snapshot if there was a transaction since the last one.
 func (s *Server) save() error {
-	im := s.image()
-	if im.zxid == s.saved {
+	s.mu.Lock()
+	unchanged := s.zxid == s.saved
+	s.mu.Unlock()
+	if unchanged {
 		return nil
 	}
+	im := s.image()
 	if err := s.store.replace(snapshotName, im.encode()); err != nil {
 		return fmt.Errorf("write the snapshot: %w", err)
 	}

@@ -1,0 +1,166 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"eshop/pkg/admin"
+	"eshop/pkg/catalog"
+	"eshop/pkg/kafka"
+	"eshop/pkg/lifecycle"
+	"eshop/pkg/rediscluster"
+	"eshop/pkg/zookeeper"
+)
+
+// Config of the gateway role. Zero values mean the defaults given.
+type Config struct {
+	// ID of this process in the fleet, unique among the gateways.
+	ID string
+	// Addr of the public listener (":8080"), PeerAddr of the one for other
+	// gateways (":8081"). AdvertiseAddr is the peer address others are told
+	// (default: the bound one, with the host's name for an unspecified one).
+	Addr, PeerAddr, AdvertiseAddr string
+	// ClusterToken every internal caller must present; required when PeerAddr
+	// is not loopback.
+	ClusterToken string
+
+	// L1Bytes bounds pages, documents and negative entries together (256 MiB).
+	L1Bytes int64
+	// SoftTTL, jittered between minimum and maximum (600 s, 1200 s), after which
+	// a copy is refreshed in the background while it is still served.
+	SoftTTLMin, SoftTTLMax time.Duration
+	// HardTTL is how long beyond its soft TTL a copy may be served when nothing
+	// better can be had (24 h).
+	HardTTL time.Duration
+	// NegativeTTL of the knowledge that a document does not exist (5 s).
+	NegativeTTL time.Duration
+	// MaxStaleness of the bus's watermark, beyond which copies are revalidated
+	// against Redis before use (30 s).
+	MaxStaleness time.Duration
+	// RevalidateRate bounds these revalidations, in pages a second (2000).
+	RevalidateRate int
+	// Refresh is the age since its pull after which a document read from Redis is
+	// mentioned to the cache role, which pulls it again (1 h).
+	Refresh time.Duration
+	// LoadTimeout bounds one load of a page, WaitTimeout how long a request waits
+	// for it (5 s, 6 s); PeerTimeout bounds the hop to the owner (1 s).
+	LoadTimeout, WaitTimeout, PeerTimeout time.Duration
+	// RefreshWorkers and RefreshQueue bound background refreshes (4, 4096).
+	RefreshWorkers, RefreshQueue int
+	// ReadyTimeout bounds one look at a dependency for readiness (2 s).
+	ReadyTimeout time.Duration
+
+	// Template is an html/template file for the pages whose type names none;
+	// empty: the bundled one.
+	Template string
+
+	Limits Limits
+
+	Redis     rediscluster.Config
+	Kafka     kafka.Config
+	ZooKeeper zookeeper.Config
+
+	// TopicInvalidate is the bus ("cache-invalidate").
+	TopicInvalidate string
+}
+
+// Limits of the public listener; they keep slow and greedy clients harmless.
+type Limits struct {
+	// HeaderBytes of the request line and all headers (16 KiB), BodyBytes of a
+	// body that nobody needs (64 KiB).
+	HeaderBytes, BodyBytes int
+	// Connections at a time (65536) and from one address (0: no bound).
+	Connections, ConnectionsPerIP int
+	// ReadTimeout of one whole request, WriteTimeout of one whole answer,
+	// IdleTimeout between two requests (10 s, 60 s, 75 s).
+	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
+	// Waiting requests at a time, all loads together and for one page
+	// (16384 and 8192); above it the answer is 503 at once.
+	Waiting, WaitingPerPage int
+}
+
+// Deps are the role's collaborators.
+type Deps struct {
+	Log      *slog.Logger
+	Registry prometheus.Registerer
+	Catalog  *catalog.Catalog
+	Ready    *lifecycle.Ready
+	// Admin gets the role's part of the admin API; nil: none.
+	Admin *admin.Server
+}
+
+func (c *Config) complete() error {
+	setDefault(&c.Addr, ":8080")
+	setDefault(&c.PeerAddr, ":8081")
+	setDefault(&c.L1Bytes, 256<<20)
+	setDefault(&c.SoftTTLMin, 600*time.Second)
+	setDefault(&c.SoftTTLMax, max(c.SoftTTLMin, 1200*time.Second))
+	setDefault(&c.HardTTL, 24*time.Hour)
+	setDefault(&c.NegativeTTL, 5*time.Second)
+	setDefault(&c.MaxStaleness, 30*time.Second)
+	setDefault(&c.RevalidateRate, 2000)
+	setDefault(&c.Refresh, time.Hour)
+	setDefault(&c.LoadTimeout, 5*time.Second)
+	setDefault(&c.WaitTimeout, c.LoadTimeout+time.Second)
+	setDefault(&c.PeerTimeout, time.Second)
+	setDefault(&c.RefreshWorkers, 4)
+	setDefault(&c.RefreshQueue, 4096)
+	setDefault(&c.ReadyTimeout, 2*time.Second)
+	setDefault(&c.TopicInvalidate, "cache-invalidate")
+	c.Limits.complete()
+	var bad []error
+	say := func(format string, args ...any) { bad = append(bad, fmt.Errorf(format, args...)) }
+	if c.ID == "" {
+		say("the gateway role needs an id (--gateway.id)")
+	}
+	if c.L1Bytes < 1<<20 {
+		say("--gateway.l1-bytes %d is below 1 MiB", c.L1Bytes)
+	}
+	if c.SoftTTLMin < 0 || c.SoftTTLMax < c.SoftTTLMin {
+		say("--gateway.soft-ttl %v-%v must be positive and in that order", c.SoftTTLMin, c.SoftTTLMax)
+	}
+	for flag, d := range map[string]time.Duration{"max-staleness": c.MaxStaleness, "hard TTL": c.HardTTL, "negative TTL": c.NegativeTTL,
+		"load timeout": c.LoadTimeout, "wait timeout": c.WaitTimeout, "peer timeout": c.PeerTimeout} {
+		if d <= 0 {
+			say("--gateway: the %s %v must be above zero", flag, d)
+		}
+	}
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
+		say("--gateway.addr %q is not host:port: %w", c.Addr, err)
+	}
+	host, _, err := net.SplitHostPort(c.PeerAddr)
+	if err != nil {
+		say("--gateway.peer-addr %q is not host:port: %w", c.PeerAddr, err)
+	} else if c.ClusterToken == "" && !isLoopback(host) {
+		say("--gateway.peer-addr %q is reachable from other machines: set --cluster.token-file, or listen on 127.0.0.1", c.PeerAddr)
+	}
+	return errors.Join(bad...)
+}
+
+func (l *Limits) complete() {
+	setDefault(&l.HeaderBytes, 16<<10)
+	setDefault(&l.BodyBytes, 64<<10)
+	setDefault(&l.Connections, 65536)
+	setDefault(&l.ReadTimeout, 10*time.Second)
+	setDefault(&l.WriteTimeout, 60*time.Second)
+	setDefault(&l.IdleTimeout, 75*time.Second)
+	setDefault(&l.Waiting, 16384)
+	setDefault(&l.WaitingPerPage, 8192)
+}
+
+func setDefault[T comparable](p *T, v T) {
+	var zero T
+	if *p == zero {
+		*p = v
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}

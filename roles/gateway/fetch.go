@@ -1,0 +1,221 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/docapi"
+	"eshop/pkg/rediscluster"
+)
+
+// store is what a load asks of Redis; *rediscluster.Store has it. The two
+// interfaces here exist for the tests that need one exact interleaving of a
+// load, a change and an outage, which no real server can be made to show.
+type store interface {
+	GetMany(ctx context.Context, keys []catalog.Key, from rediscluster.From) []rediscluster.Result
+}
+
+// source is what a load asks of the cache role; *docapi.Client has it.
+type source interface {
+	Get(ctx context.Context, req docapi.Request) (docapi.Reply, error)
+	GetMany(ctx context.Context, reqs []docapi.Request) []docapi.Result
+}
+
+// found is one document of a load.
+type found struct {
+	*entry
+	layer layer
+	// stale marks a copy that is served only because nothing better can be had.
+	stale bool
+	err   error
+}
+
+func (f found) isLive() bool { return f.err == nil && f.doc.State == catalog.Live }
+
+// errChanging is the end of a load whose document was announced anew each time.
+var errChanging = errors.New("the document changes faster than it can be read")
+
+// rounds is how often a load begins anew because a change overtook it.
+const rounds = 4
+
+// documents returns a copy of each key: from L1 if it is usable, else from
+// Redis, else from the cache role, each held against the floor (invariant 3).
+// What was read is in L1 afterwards. When all of that fails, an older copy of
+// L1 is returned, marked, and an error if there is none.
+func (r *Role) documents(ctx context.Context, keys []catalog.Key) []found {
+	out := make([]found, len(keys))
+	old := make([]*entry, len(keys))
+	var open []int
+	now := time.Now()
+	for i, k := range keys {
+		if e := r.l1.get(k); e != nil {
+			if r.usable(e, now) {
+				out[i] = found{entry: e, layer: layerL1}
+				continue
+			}
+			old[i] = e
+		}
+		open = append(open, i)
+	}
+	for round := 0; len(open) > 0 && round < rounds; round++ {
+		open = r.round(ctx, keys, open, out)
+	}
+	for _, i := range open {
+		out[i].err = errChanging
+	}
+	for i := range out {
+		if out[i].err != nil && old[i] != nil && r.servable(old[i], now) {
+			out[i] = found{entry: old[i], layer: layerL1, stale: true}
+		}
+	}
+	return out
+}
+
+// usable reports whether a copy may be served without any look elsewhere.
+func (r *Role) usable(e *entry, now time.Time) bool {
+	f := e.flag
+	if f.state.Load() != live || f.generation.Load() != r.generation.Load() || now.UnixNano() > f.soft.Load() {
+		return false
+	}
+	return !r.behind.Load() || f.verified.Load() >= now.Add(-r.cfg.MaxStaleness).UnixNano()
+}
+
+// servable reports whether a copy may be served, marked, for want of a better one.
+func (r *Role) servable(e *entry, now time.Time) bool {
+	return e.doc.State == catalog.Live && e.flag.state.Load() != gone && now.UnixNano() <= e.flag.soft.Load()+int64(r.cfg.HardTTL)
+}
+
+// round reads the open keys once and returns those that a change overtook.
+func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []found) (again []int) {
+	// Both are taken before the reads: a message lost or a change made meanwhile
+	// counts as later than the copy.
+	v := verification{at: time.Now(), generation: r.generation.Load()}
+	take := func(i int, doc catalog.Document, from layer) {
+		e, ok := r.keep(doc, v)
+		if !ok {
+			again = append(again, i)
+			return
+		}
+		out[i] = found{entry: e, layer: from}
+	}
+	// While the bus is not to be trusted, neither is a replica: nothing tells
+	// how far behind its master it is.
+	from := rediscluster.FromReplica
+	if r.distrusts(v.at) {
+		from = rediscluster.FromMaster
+	}
+	ask := pick(keys, open)
+	low, missing := []int(nil), []int(nil)
+	for n, res := range r.store.GetMany(ctx, ask, from) {
+		i := open[n]
+		switch {
+		case res.Err != nil:
+			r.metrics.redisErrors.Inc()
+			missing = append(missing, i)
+		case res.Document.State == catalog.Absent:
+			missing = append(missing, i)
+		case !r.floor.Admits(keys[i], res.Document.Stamp):
+			low = append(low, i)
+		default:
+			take(i, res.Document, layerRedis)
+			r.mention(res.Document)
+		}
+	}
+	// A replica that lags is no news; a master below the floor lost a write, and
+	// the pull that the cache role makes for it repairs that.
+	if len(low) > 0 {
+		for n, res := range r.store.GetMany(ctx, pick(keys, low), rediscluster.FromMaster) {
+			i := low[n]
+			if res.Err == nil && res.Document.State != catalog.Absent && r.floor.Admits(keys[i], res.Document.Stamp) {
+				take(i, res.Document, layerRedis)
+				continue
+			}
+			if res.Err == nil {
+				r.metrics.repairs.Inc()
+			}
+			missing = append(missing, i)
+		}
+	}
+	r.fromCacheRole(ctx, keys, missing, out, take)
+	return again
+}
+
+// fromCacheRole asks the cache role for what Redis does not have.
+func (r *Role) fromCacheRole(ctx context.Context, keys []catalog.Key, missing []int, out []found, take func(int, catalog.Document, layer)) {
+	if len(missing) == 0 {
+		return
+	}
+	reqs := make([]docapi.Request, len(missing))
+	for n, i := range missing {
+		reqs[n] = docapi.Request{Key: keys[i], Min: r.floor.Of(keys[i])}
+	}
+	for n, res := range r.source.GetMany(ctx, reqs) {
+		i, doc := missing[n], res.Reply.Document
+		switch {
+		case res.Err != nil:
+			out[i].err = fmt.Errorf("load %v: %w", keys[i], res.Err)
+		case !res.Reply.Stale:
+			take(i, doc, cacheLayer(res.Reply.Layer))
+		case doc.State == catalog.Absent || !r.floor.Admits(keys[i], doc.Stamp):
+			out[i].err = fmt.Errorf("load %v: the cache role has an old copy only, with the stamp %v", keys[i], doc.Stamp)
+		default: // truth of some time ago: for this request, not for L1 (5)
+			f := &flag{key: doc.Key, stamp: doc.Stamp}
+			f.renew(verification{at: time.Now()})
+			out[i] = found{entry: &entry{flag: f, doc: doc}, layer: cacheLayer(res.Reply.Layer), stale: true}
+		}
+	}
+}
+
+// keep stores a document in L1. It reports false when a newer one is known.
+func (r *Role) keep(doc catalog.Document, v verification) (*entry, bool) {
+	v.soft = r.softTTL(doc)
+	f, ok := r.l1.index.admit(doc, v)
+	if !ok {
+		return nil, false
+	}
+	e := &entry{flag: f, doc: doc}
+	r.l1.put(e, r.cfg.HardTTL)
+	// The bus raises the floor first and then kills the copy it finds in the
+	// index. If it looked there before admit put this one in, then the floor was
+	// up before that and is seen here; else it finds this one. Either order is safe.
+	if r.floor.Admits(doc.Key, doc.Stamp) {
+		return e, true
+	}
+	f.kill(superseded)
+	// An absence has no stamp to compare. It was asked for with the floor as the
+	// minimum, so it is true, but it is not kept.
+	return e, doc.State == catalog.Absent
+}
+
+// softTTL draws the time until a copy is refreshed.
+func (r *Role) softTTL(doc catalog.Document) time.Duration {
+	switch {
+	case doc.State != catalog.Live:
+		return r.cfg.NegativeTTL
+	case doc.Provisional: // nobody else can be held to it: look again soon
+		return between(time.Second, 5*time.Second)
+	}
+	if k := r.cat.Kind(doc.Key.Kind); k != nil && k.SoftTTLMax > 0 {
+		return between(k.SoftTTLMin, k.SoftTTLMax)
+	}
+	return between(r.cfg.SoftTTLMin, r.cfg.SoftTTLMax)
+}
+
+func between(low, high time.Duration) time.Duration {
+	if high <= low {
+		return low
+	}
+	return low + rand.N(high-low)
+}
+
+func pick(keys []catalog.Key, at []int) []catalog.Key {
+	out := make([]catalog.Key, len(at))
+	for n, i := range at {
+		out[n] = keys[i]
+	}
+	return out
+}

@@ -1,0 +1,269 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/coalesce"
+	"eshop/pkg/docapi"
+	"eshop/pkg/invalidation"
+	"eshop/pkg/lifecycle"
+	"eshop/pkg/membership"
+	"eshop/pkg/rediscluster"
+	"eshop/pkg/ring"
+	"eshop/pkg/zookeeper"
+)
+
+// Role is one gateway process. New makes it, Listen binds its addresses, Run
+// owns all its goroutines.
+type Role struct {
+	cfg   Config
+	log   *slog.Logger
+	cat   *catalog.Catalog
+	ready *lifecycle.Ready
+	id    string // cfg.ID, fit for a header
+
+	router  *router
+	headers *headers
+	views   *views
+	l1      *l1
+	floor   *invalidation.Floor
+	metrics *metrics
+
+	store  store
+	source source
+	peers  group
+
+	loads    *coalesce.Group[pageKey, *answer]
+	forwards *coalesce.Group[forwardKey, *peerAnswer]
+	hosts    *hosts
+	refresh  *refresher
+	checks   *bucket
+	tokenSum [sha256.Size]byte
+
+	// behind: the bus has been silent for longer than MaxStaleness. generation
+	// counts losses on it; gapAt is when the last one was.
+	behind     atomic.Bool
+	generation atomic.Uint64
+	gapAt      atomic.Int64
+
+	// base is the parent of every wait and load; it ends when Run does.
+	base context.Context
+	end  context.CancelFunc
+
+	redis      *rediscluster.Store
+	zk         *zookeeper.Session
+	cacheRing  *membership.Group
+	docs       *docapi.Client
+	subscriber *invalidation.Subscriber
+
+	listener, peerListener net.Listener
+}
+
+// New checks the configuration and makes every client; it does no I/O.
+func New(cfg Config, deps Deps) (*Role, error) {
+	r, err := newRole(cfg, deps)
+	if err != nil {
+		return nil, err
+	}
+	fail := func(what string, err error) (*Role, error) { return nil, fmt.Errorf("set up %s: %w", what, err) }
+	if r.redis, err = rediscluster.New(r.cfg.Redis, r.cat, rediscluster.Deps{Log: r.log, Registry: deps.Registry}); err != nil {
+		return fail("the Redis client", err)
+	}
+	r.store = r.redis
+	if r.zk, err = zookeeper.New(r.cfg.ZooKeeper, zookeeper.Deps{Log: r.log, Registry: deps.Registry}); err != nil {
+		return fail("the ZooKeeper client", err)
+	}
+	r.cacheRing = membership.New(membership.Config{Role: "cache"}, membership.Deps{Log: r.log, Session: r.zk})
+	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout}, r.cacheRing, docapi.Deps{Log: r.log})
+	r.source = r.docs
+	r.subscriber, err = invalidation.NewSubscriber(
+		invalidation.Config{Kafka: r.cfg.Kafka, Topic: r.cfg.TopicInvalidate, MaxStaleness: r.cfg.MaxStaleness},
+		r.floor, bus{r}, invalidation.Deps{Log: r.log, Registry: deps.Registry})
+	if err != nil {
+		return fail("the invalidation bus", err)
+	}
+	r.behind.Store(true) // nothing has vouched for anything yet
+	if deps.Admin != nil {
+		r.mount(deps.Admin)
+	}
+	return r, nil
+}
+
+// newRole makes what needs no server: pages, heap and HTTP.
+func newRole(cfg Config, deps Deps) (*Role, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
+	}
+	if deps.Log == nil {
+		deps.Log = slog.New(slog.DiscardHandler)
+	}
+	if deps.Ready == nil {
+		deps.Ready = new(lifecycle.Ready)
+	}
+	if deps.Catalog == nil {
+		deps.Catalog = catalog.Default()
+	}
+	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID),
+		router: newRouter(deps.Catalog), headers: newHeaders(), checks: newBucket(cfg.RevalidateRate),
+		hosts: &hosts{timeout: cfg.PeerTimeout, m: map[string]*fasthttp.HostClient{}}, tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
+	r.base, r.end = context.WithCancel(context.Background())
+	r.refresh = &refresher{role: r, queue: make(chan job, cfg.RefreshQueue)}
+	waiting := coalesce.Config{Timeout: cfg.LoadTimeout, MaxWaiters: cfg.Limits.Waiting, MaxPerKey: cfg.Limits.WaitingPerPage}
+	r.loads, r.forwards = coalesce.New[pageKey, *answer](waiting), coalesce.New[forwardKey, *peerAnswer](waiting)
+	r.peers = nobody{}
+	var err error
+	if r.l1, err = newL1(cfg.L1Bytes); err != nil {
+		return nil, fmt.Errorf("set up the heap tier: %w", err)
+	}
+	if r.floor, err = invalidation.NewFloor(0); err != nil {
+		return nil, fmt.Errorf("set up the floor: %w", err)
+	}
+	if r.metrics, err = newMetrics(r, deps.Registry); err != nil {
+		return nil, err
+	}
+	r.views, err = newViews(r.cat, cfg.Template, r.log, func(ok bool) {
+		if ok {
+			r.metrics.templateLoads.Inc()
+		} else {
+			r.metrics.templateErrors.Inc()
+		}
+	})
+	if err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// nobody is the membership before Run knows the own address.
+type nobody struct{}
+
+func (nobody) Ring() *ring.Ring    { return nil }
+func (nobody) Eject(string, error) {}
+
+// Listen binds both listeners and reads the user's template. Run calls it when
+// it was not called before; calling it first makes the addresses known, and an
+// occupied port or a broken template an error, before anything else starts.
+func (r *Role) Listen() error {
+	if r.listener != nil {
+		return nil
+	}
+	if err := r.views.load(); err != nil {
+		return fmt.Errorf("--gateway.template: %w", err)
+	}
+	l, err := net.Listen("tcp", r.cfg.Addr)
+	if err != nil {
+		return fmt.Errorf("listen on %s (--gateway.addr): %w", r.cfg.Addr, err)
+	}
+	p, err := net.Listen("tcp", r.cfg.PeerAddr)
+	if err != nil {
+		l.Close()
+		return fmt.Errorf("listen for peers on %s (--gateway.peer-addr): %w", r.cfg.PeerAddr, err)
+	}
+	r.listener, r.peerListener = l, p
+	return nil
+}
+
+// Addr returns the bound public host:port, "" before Listen.
+func (r *Role) Addr() string { return addrOf(r.listener) }
+
+// PeerAddr returns the bound peer host:port, "" before Listen.
+func (r *Role) PeerAddr() string { return addrOf(r.peerListener) }
+
+func addrOf(l net.Listener) string {
+	if l == nil {
+		return ""
+	}
+	return l.Addr().String()
+}
+
+// advertised is the peer address other gateways are told.
+func (r *Role) advertised() (string, error) {
+	if r.cfg.AdvertiseAddr != "" {
+		return r.cfg.AdvertiseAddr, nil
+	}
+	host, port, err := net.SplitHostPort(r.PeerAddr())
+	if err != nil {
+		return "", fmt.Errorf("find the peer address to tell others: %w", err)
+	}
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		if host, err = os.Hostname(); err != nil {
+			return "", fmt.Errorf("find the peer address to tell others: %w", err)
+		}
+	}
+	return net.JoinHostPort(host, port), nil
+}
+
+// Run serves until ctx ends, then stops in reverse order. It returns nil after
+// an orderly stop.
+func (r *Role) Run(ctx context.Context) error {
+	defer r.end()
+	if err := r.Listen(); err != nil {
+		return err
+	}
+	self, err := r.advertised()
+	if err != nil {
+		return err
+	}
+	peers := membership.New(membership.Config{Role: "gateway", Self: &ring.Member{ID: r.cfg.ID, Addr: self}, Probe: r.probe},
+		membership.Deps{Log: r.log, Session: r.zk})
+	r.peers = peers
+	defer func() {
+		r.hosts.close()
+		r.docs.Close()
+		if err := r.redis.Close(); err != nil {
+			r.log.Warn("the Redis client did not close cleanly", "err", err)
+		}
+	}()
+	g := lifecycle.New(lifecycle.Config{}, lifecycle.Deps{Log: r.log})
+	add := func(name string, run func(ctx context.Context) error) {
+		g.Add(name, func(ctx context.Context, ready func()) error {
+			ready() // unreachable servers are waited for, not fatal
+			return run(ctx)
+		})
+	}
+	add("templates", func(ctx context.Context) error { r.views.run(ctx); return nil })
+	add("zookeeper", r.zk.Run)
+	add("cache members", r.cacheRing.Run)
+	add("invalidation bus", r.subscriber.Run)
+	add("watermark", func(ctx context.Context) error { r.watch(ctx); return nil })
+	add("refresh", func(ctx context.Context) error { r.refresh.run(ctx); return nil })
+	add("peer listener", func(ctx context.Context) error { return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer") })
+	add("gateway members", peers.Run)
+	add("public listener", func(ctx context.Context) error { return r.serveOn(ctx, r.publicServer(), r.listener, "public") })
+	add("readiness", func(ctx context.Context) error { r.watchReady(ctx, peers); return nil })
+	return g.Run(ctx)
+}
+
+// drainTimeout bounds the end of requests under way when a listener stops.
+const drainTimeout = 10 * time.Second
+
+func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, name string) error {
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	r.log.Info(name+" listener is open", "url", "http://"+l.Addr().String()+"/")
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.ShutdownWithContext(drain); err != nil && !errors.Is(err, net.ErrClosed) {
+		r.log.Warn("requests were cut off", "listener", name, "err", err)
+	}
+	if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
+	}
+	return nil
+}

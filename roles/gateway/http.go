@@ -1,0 +1,194 @@
+package gateway
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"eshop/pkg/catalog"
+)
+
+// publicServer returns the listener's settings.
+func (r *Role) publicServer() *fasthttp.Server {
+	l := r.cfg.Limits
+	return &fasthttp.Server{
+		Handler:            r.servePublic,
+		ErrorHandler:       r.brokenRequest,
+		Logger:             serverLog{r.log},
+		ReadBufferSize:     l.HeaderBytes,
+		MaxRequestBodySize: l.BodyBytes,
+		Concurrency:        l.Connections,
+		MaxConnsPerIP:      l.ConnectionsPerIP,
+		ReadTimeout:        l.ReadTimeout,
+		WriteTimeout:       l.WriteTimeout,
+		IdleTimeout:        l.IdleTimeout,
+
+		TCPKeepalive:                 true,
+		LazyRequestTime:              true,
+		CloseOnShutdown:              true,
+		NoDefaultServerHeader:        true,
+		DisablePreParseMultipartForm: true,
+		SecureErrorLogMessage:        true, // requests carry cookies
+	}
+}
+
+// serverLog passes what fasthttp says on: connection troubles of clients.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Printf(format string, args ...any) {
+	l.log.Debug("http server", "says", format, "args", args)
+}
+
+// brokenRequest answers what could not be read as a request.
+func (r *Role) brokenRequest(ctx *fasthttp.RequestCtx, err error) {
+	p := problem{code: fasthttp.StatusBadRequest, title: "Bad request", reason: "The request could not be read."}
+	switch err.(type) {
+	case *fasthttp.ErrSmallBuffer:
+		p.code, p.reason = fasthttp.StatusRequestHeaderFieldsTooLarge, "The request line and headers are too long."
+	default:
+		if err == fasthttp.ErrBodyTooLarge {
+			p.code, p.reason = fasthttp.StatusRequestEntityTooLarge, "The request's body is too long."
+		}
+	}
+	r.writeProblem(ctx, p, nil)
+	ctx.Response.SetConnectionClose()
+	r.metrics.requests[layerNone][codeIndex(fasthttp.StatusBadRequest)].Inc()
+}
+
+// servePublic is the handler of the public listener.
+func (r *Role) servePublic(ctx *fasthttp.RequestCtx) {
+	start := time.Now()
+	from, code := r.serve(ctx, start)
+	r.metrics.requests[from][codeIndex(code)].Inc()
+	r.metrics.seconds.Observe(time.Since(start).Seconds())
+}
+
+func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {
+	head := &ctx.Request.Header
+	if !head.IsGet() && !head.IsHead() {
+		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
+		return layerNone, r.writeProblem(ctx, problem{code: fasthttp.StatusMethodNotAllowed, title: "Method not allowed",
+			reason: "Pages are read with GET or HEAD."}, nil)
+	}
+	key, suffix, v := r.router.parse(head.RequestURI())
+	key.json = suffix || prefersJSON(head.Peek(fasthttp.HeaderAccept))
+	if v != targetOK {
+		p := problem{code: fasthttp.StatusBadRequest, title: "Bad request", reason: v.reason(), json: key.json}
+		if v == targetUnknown {
+			p.code, p.title = fasthttp.StatusNotFound, "Not found"
+		}
+		return layerNone, r.writeProblem(ctx, p, nil)
+	}
+	if from, code, done := r.serveL1(ctx, key, start, false); done {
+		return from, code
+	}
+	if owner, remote := r.remoteOwner(key); remote {
+		if from, code, done := r.serveForwarded(ctx, key, owner); done {
+			return from, code
+		}
+	}
+	return r.serveLoaded(ctx, key, false)
+}
+
+// serveL1 answers from the heap when that needs no look elsewhere. A hit is one
+// lookup: no network, no log, no lock held over I/O (invariant 6).
+func (r *Role) serveL1(ctx *fasthttp.RequestCtx, key pageKey, start time.Time, peer bool) (layer, int, bool) {
+	now := start.UnixNano()
+	p, ok := r.l1.pages.Get(key)
+	if !ok {
+		return r.serveAbsent(ctx, key, start, peer)
+	}
+	s := cacheStatus{hit: true, owner: r.id, peer: peer}
+	switch state := r.look(p, now); state {
+	case fresh:
+	case stale:
+		s.stale = true
+		r.refreshSoon(p, now)
+	case unverified, outdated:
+		// Only when a look elsewhere is not allowed or has just failed.
+		if now >= p.failed.Load() {
+			if state == outdated {
+				return 0, 0, false
+			}
+			if r.checks.take(start) {
+				r.metrics.revalidations.Inc()
+				return 0, 0, false
+			}
+			r.metrics.revalidationsSkipped.Inc()
+		}
+		s.stale = true
+		r.metrics.staleServed.Inc()
+	default:
+		return 0, 0, false
+	}
+	return layerL1, r.writePage(ctx, p, s, now), true
+}
+
+// serveAbsent answers 404 from a negative entry: no lock, no wait (PITFALL 12).
+func (r *Role) serveAbsent(ctx *fasthttp.RequestCtx, key pageKey, now time.Time, peer bool) (layer, int, bool) {
+	root := catalog.Key{Kind: r.cat.Pages()[key.page].Root, ID: key.id}
+	e, ok := r.l1.absents.Get(root)
+	if !ok || !r.usable(e, now) {
+		return 0, 0, false
+	}
+	return layerL1, r.writeAbsent(ctx, key, e.flag, cacheStatus{hit: true, owner: r.id, peer: peer}, now), true
+}
+
+func (r *Role) writeAbsent(ctx *fasthttp.RequestCtx, key pageKey, root *flag, s cacheStatus, now time.Time) int {
+	if s.peer {
+		ctx.Response.Header.SetCanonical(r.headers.stamps, appendStamps(nil, []*flag{root}))
+	}
+	ttl := time.Duration(root.soft.Load() - now.UnixNano())
+	return r.writeProblem(ctx, notFound(key.json), s.append(nil, root, ttl, now.UnixNano()))
+}
+
+// serveLoaded loads the page here and answers with it, or with an older copy,
+// marked, if that fails.
+func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (layer, int) {
+	// The wait ends with the process or with its own deadline. The request's
+	// context is not used: it must not outlive the handler (PITFALL 41).
+	wait, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
+	defer cancel()
+	a, err := r.load(wait, key)
+	now := time.Now()
+	if err != nil || a.page != nil && (a.stale || a.partial) {
+		if from, code, ok := r.serveOlder(ctx, key, a, now, peer); ok {
+			return from, code
+		}
+	}
+	if err != nil {
+		r.log.Debug("a page cannot be had", "page", r.router.target(key), "err", err)
+		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: "uri-miss", owner: r.id}.append(nil, nil, 0, 0))
+	}
+	s := cacheStatus{fwd: "uri-miss", stored: a.stored, stale: a.stale, partial: a.partial, layer: a.layer, owner: r.id, peer: peer}
+	if a.page == nil {
+		s.stored = true
+		return a.layer, r.writeAbsent(ctx, key, a.root, s, now)
+	}
+	if a.stale {
+		r.metrics.staleServed.Inc()
+	}
+	if a.partial {
+		r.metrics.partialServed.Inc()
+	}
+	return a.layer, r.writePage(ctx, a.page, s, now.UnixNano())
+}
+
+// serveOlder answers with the page L1 still has after a load that failed (a is
+// nil) or brought less. A new page without a part is better than an old one
+// whose root has changed since; an old complete one is better otherwise.
+func (r *Role) serveOlder(ctx *fasthttp.RequestCtx, key pageKey, a *answer, now time.Time, peer bool) (layer, int, bool) {
+	p, ok := r.l1.pages.Get(key)
+	if !ok || r.look(p, now.UnixNano()) == expired {
+		return 0, 0, false
+	}
+	if a != nil && !a.stale && a.root != p.deps[0] {
+		return 0, 0, false
+	}
+	p.failed.Store(now.Add(time.Second).UnixNano())
+	r.checks.pause(now, 500*time.Millisecond)
+	r.metrics.staleServed.Inc()
+	return layerL1, r.writePage(ctx, p, cacheStatus{hit: true, fwd: "stale", stale: true, owner: r.id, peer: peer}, now.UnixNano()), true
+}

@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"fmt"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/lru"
+)
+
+// l1 is this gateway's heap tier. The three caches have budgets of their own,
+// so that a flood of unknown ids evicts no page (PITFALL 12).
+type l1 struct {
+	pages   *lru.Cache[pageKey, *page]
+	docs    *lru.Cache[catalog.Key, *entry]
+	absents *lru.Cache[catalog.Key, *entry]
+	index   *index
+}
+
+func newL1(bytes int64) (*l1, error) {
+	c := &l1{index: newIndex()}
+	var err error
+	if c.pages, err = lru.New(lru.Config[pageKey, *page]{Bytes: bytes / 100 * 70, Hash: pageKey.hash,
+		OnEvict: func(_ pageKey, p *page, _ lru.Reason) { c.releaseAll(p.deps) }}); err != nil {
+		return nil, fmt.Errorf("the page cache: %w", err)
+	}
+	left := func(_ catalog.Key, e *entry, _ lru.Reason) { c.index.release(e.flag) }
+	if c.docs, err = lru.New(lru.Config[catalog.Key, *entry]{Bytes: bytes / 100 * 25, Hash: hashKey, OnEvict: left}); err != nil {
+		return nil, fmt.Errorf("the document cache: %w", err)
+	}
+	if c.absents, err = lru.New(lru.Config[catalog.Key, *entry]{Bytes: bytes / 100 * 5, Hash: hashKey, OnEvict: left}); err != nil {
+		return nil, fmt.Errorf("the cache of negative entries: %w", err)
+	}
+	return c, nil
+}
+
+// get returns the copy of a document, whatever its state, nil if there is none.
+// A negative entry counts when it is the newer of the two.
+func (c *l1) get(k catalog.Key) *entry {
+	e, ok := c.docs.Get(k)
+	if ok && e.flag.state.Load() == live {
+		return e
+	}
+	if n, found := c.absents.Get(k); found && (n.flag.state.Load() == live || !ok) {
+		return n
+	}
+	if !ok {
+		return nil
+	}
+	return e
+}
+
+// put stores a document that was admitted; it takes over the caller's
+// reference. Live documents stay until the hard limit, absent ones until their
+// soft TTL.
+func (c *l1) put(e *entry, hard time.Duration) {
+	soft := time.Unix(0, e.flag.soft.Load())
+	ok := false
+	if e.doc.State == catalog.Live {
+		ok = c.docs.Put(e.doc.Key, e, e.bytes(), soft.Add(hard))
+	} else {
+		ok = c.absents.Put(e.doc.Key, e, e.bytes(), soft)
+	}
+	if !ok {
+		c.index.release(e.flag)
+	}
+}
+
+// putPage stores a page unless one of its documents is not the current copy any
+// more: an invalidation would pass it by.
+func (c *l1) putPage(p *page, expires time.Time) bool {
+	for i, f := range p.deps {
+		if !c.index.retain(f) {
+			c.releaseAll(p.deps[:i])
+			return false
+		}
+	}
+	if !c.pages.Put(p.key, p, p.cost(), expires) {
+		c.releaseAll(p.deps)
+		return false
+	}
+	return true
+}
+
+func (c *l1) releaseAll(flags []*flag) {
+	for _, f := range flags {
+		c.index.release(f)
+	}
+}
+
+// purge makes every copy of a document and every page built from it unusable,
+// the stale ones included (PITFALL 34), and reports whether there was one.
+func (c *l1) purge(k catalog.Key) bool {
+	f := c.index.find(k)
+	if f != nil {
+		f.kill(gone)
+	}
+	a, b := c.docs.Remove(k), c.absents.Remove(k)
+	return f != nil || a || b
+}
+
+func (c *l1) bytes() int64 { return c.pages.Bytes() + c.docs.Bytes() + c.absents.Bytes() }

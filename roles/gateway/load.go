@@ -1,0 +1,152 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/coalesce"
+	"eshop/pkg/docapi"
+)
+
+// answer is the outcome of a load: a page, or the knowledge that there is none.
+type answer struct {
+	page  *page // nil: the root document does not exist
+	root  *flag // of the root document, also when it does not exist
+	layer layer // the farthest level that was asked
+	// stale: built from a copy that could not be checked; partial: a related
+	// document could not be had. Such a page is not kept (5).
+	stale, partial bool
+	stored         bool
+}
+
+// load brings a page into L1 and returns it; one load for each key at a time
+// (invariant 7). It serves misses, refreshes and revalidations alike: documents
+// that turn out to be unchanged renew the page that is there.
+func (r *Role) load(ctx context.Context, key pageKey) (*answer, error) {
+	a, shared, err := r.loads.Do(ctx, key, func(ctx context.Context) (*answer, error) { return r.build(ctx, key) })
+	if shared {
+		r.metrics.coalesced.Inc()
+	}
+	if errors.Is(err, coalesce.ErrOverloaded) {
+		r.metrics.overloaded.Inc()
+	}
+	var panicked *coalesce.PanicError
+	if errors.As(err, &panicked) && !shared {
+		r.log.Error("a page load panicked", "page", r.router.target(key), "panic", panicked.Value, "stack", string(panicked.Stack))
+	}
+	return a, err
+}
+
+// build reads the documents of a page and renders it.
+func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
+	pt := &r.cat.Pages()[key.page]
+	root, related, err := r.pageDocuments(ctx, pt, key)
+	if err != nil {
+		return nil, fmt.Errorf("build the page %s: %w", r.router.target(key), err)
+	}
+	a := &answer{root: root.flag, layer: root.layer, stale: root.stale}
+	if !root.isLive() {
+		return a, nil
+	}
+	deps := []*flag{root.flag}
+	docs := []catalog.Document{root.doc}
+	bodies := make([][]byte, len(pt.Related))
+	for i := range related {
+		f := &related[i]
+		switch {
+		case f.err != nil:
+			a.partial = true
+			r.log.Warn("a page is served without a part that could not be loaded", "page", r.router.target(key), "part", pt.Related[i], "err", f.err)
+			continue
+		case f.entry == nil: // the root names none
+			continue
+		}
+		a.layer, a.stale = max(a.layer, f.layer), a.stale || f.stale
+		deps = append(deps, f.flag)
+		if f.isLive() {
+			bodies[i] = f.doc.Body
+			docs = append(docs, f.doc)
+		}
+	}
+	if old, ok := r.l1.pages.Get(key); ok && !a.partial && !a.stale && slices.Equal(old.deps, deps) &&
+		r.look(old, time.Now().UnixNano()) <= stale {
+		a.page, a.stored = old, true
+		return a, nil
+	}
+	var body []byte
+	var v *view
+	if key.json {
+		body = pt.MergedJSON(root.doc.Body, bodies)
+	} else {
+		v = r.views.current(key.page)
+		if body, err = v.render(pt, docs); err != nil {
+			return nil, fmt.Errorf("build the page %s: %w", r.router.target(key), err)
+		}
+	}
+	if a.page, err = newPage(key, body, deps, v); err != nil {
+		return nil, err
+	}
+	if !a.partial && !a.stale {
+		a.stored = r.l1.putPage(a.page, time.Now().Add(a.page.ttl(time.Now().UnixNano())+r.cfg.HardTTL))
+	}
+	return a, nil
+}
+
+// pageDocuments reads the root and what belongs to it, in one round trip when
+// the request named all related documents.
+func (r *Role) pageDocuments(ctx context.Context, pt *catalog.PageType, key pageKey) (root found, related []found, err error) {
+	related = make([]found, len(pt.Related))
+	keys := []catalog.Key{{Kind: pt.Root, ID: key.id}}
+	at := []int{-1} // which related document each key is
+	for i, kind := range pt.Related {
+		if key.rel[i] != 0 {
+			keys, at = append(keys, catalog.Key{Kind: kind, ID: key.rel[i]}), append(at, i)
+		}
+	}
+	for n, f := range r.documents(ctx, keys) {
+		if n == 0 {
+			root = f
+		} else {
+			related[at[n]] = f
+		}
+	}
+	if root.err != nil {
+		return root, nil, root.err
+	}
+	if !root.isLive() || len(at) == len(pt.Related)+1 {
+		return root, related, nil
+	}
+	fields := make([]string, len(pt.Related))
+	for i, kind := range pt.Related {
+		fields[i] = r.cat.Kind(kind).Field
+	}
+	values, err := catalog.TopLevel(root.doc.Body, fields)
+	if err != nil {
+		return root, nil, fmt.Errorf("read the related ids of %v: %w", root.doc.Key, err)
+	}
+	keys, at = keys[:0], at[:0]
+	for i, kind := range pt.Related {
+		if id, ok := catalog.RawID(values[i]); ok && key.rel[i] == 0 {
+			keys, at = append(keys, catalog.Key{Kind: kind, ID: id}), append(at, i)
+		}
+	}
+	if len(keys) > 0 {
+		for n, f := range r.documents(ctx, keys) {
+			related[at[n]] = f
+		}
+	}
+	return root, related, nil
+}
+
+// retryAfter is how long a client should wait after a load that failed.
+func retryAfter(err error) time.Duration {
+	var u *docapi.Unavailable
+	if errors.As(err, &u) && u.RetryAfter > 0 {
+		return u.RetryAfter
+	}
+	return time.Second
+}

@@ -1,0 +1,159 @@
+package gateway
+
+import (
+	"fmt"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"eshop/pkg/docapi"
+	"eshop/pkg/lru"
+)
+
+// layer says which level answered, from the nearest to the farthest.
+type layer uint8
+
+const (
+	layerL1     layer = iota // this gateway's heap
+	layerPeer                // the owner gateway
+	layerRedis               // Redis Cluster
+	layerCache               // the cache role's heap
+	layerOrigin              // the shop's own services
+	layerNone                // nobody: an error, or a bad request
+	layers
+)
+
+// String is the label of the metric.
+func (l layer) String() string {
+	switch l {
+	case layerL1:
+		return "l1"
+	case layerPeer:
+		return "peer"
+	case layerRedis:
+		return "redis"
+	case layerCache:
+		return "cache"
+	case layerOrigin:
+		return "origin"
+	}
+	return "none"
+}
+
+// cacheLayer translates what the cache role says of its answer.
+func cacheLayer(l docapi.Layer) layer {
+	switch l {
+	case docapi.LayerRedis:
+		return layerRedis
+	case docapi.LayerOrigin:
+		return layerOrigin
+	}
+	return layerCache
+}
+
+// codes are the statuses the public listener answers with.
+var codes = [...]int{200, 304, 400, 404, 405, 500, 503}
+
+type metrics struct {
+	// requests is resolved once, so that a hit counts with one atomic add.
+	requests [layers][len(codes)]prometheus.Counter
+	seconds  prometheus.Histogram
+
+	staleServed, partialServed, coalesced, overloaded prometheus.Counter
+	invalidated, repairs, redisErrors                 prometheus.Counter
+	refreshed, refreshFailed, refreshDropped          prometheus.Counter
+	revalidations, revalidationsSkipped               prometheus.Counter
+	forwarded, forwardFailed, forwardBelowFloor       prometheus.Counter
+	templateLoads, templateErrors                     prometheus.Counter
+}
+
+func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
+	m := &metrics{}
+	var all []prometheus.Collector
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "eshop_gateway_requests_total",
+		Help: "Answers of the public listener by the level they came from and their status."}, []string{"layer", "code"})
+	for l := range layers {
+		for i, c := range codes {
+			m.requests[l][i] = requests.WithLabelValues(l.String(), strconv.Itoa(c))
+		}
+	}
+	m.seconds = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_gateway_request_seconds",
+		Help: "Time in the handler of the public listener.", Buckets: []float64{1e-6, 5e-6, 2e-5, 1e-4, 5e-4, 0.002, 0.01, 0.05, 0.2, 1, 5}})
+	all = append(all, requests, m.seconds)
+	for _, c := range []struct {
+		to         *prometheus.Counter
+		name, help string
+	}{
+		{&m.staleServed, "gateway_stale_served_total", "Pages served, marked, although they could not be checked or replaced."},
+		{&m.partialServed, "gateway_partial_served_total", "Pages served without a related document that could not be loaded."},
+		{&m.coalesced, "gateway_coalesced_total", "Requests that shared another one's load."},
+		{&m.overloaded, "gateway_overloaded_total", "Requests refused because too many were waiting."},
+		{&m.invalidated, "gateway_invalidated_total", "Copies in L1 that a change made unusable."},
+		{&m.repairs, "redis_repairs_total", "Documents found below the floor in Redis and pulled again."},
+		{&m.redisErrors, "gateway_redis_errors_total", "Reads of Redis that failed and went to the cache role."},
+		{&m.refreshed, "gateway_refreshes_total", "Background refreshes that succeeded."},
+		{&m.refreshFailed, "gateway_refresh_failures_total", "Background refreshes that failed."},
+		{&m.refreshDropped, "gateway_refreshes_dropped_total", "Background refreshes dropped because the queue was full."},
+		{&m.revalidations, "gateway_revalidations_total", "Pages checked against Redis before use because the bus could not vouch for them."},
+		{&m.revalidationsSkipped, "gateway_revalidations_skipped_total", "Such checks left out by the rate limit or a pause after a failure; the page was marked."},
+		{&m.forwarded, "gateway_forwarded_total", "Requests sent to the owner gateway."},
+		{&m.forwardFailed, "gateway_forward_failures_total", "Owners that did not answer; the page was loaded here."},
+		{&m.forwardBelowFloor, "gateway_forward_below_floor_total", "Owners' answers refused because they were older than a change known here."},
+		{&m.templateLoads, "gateway_template_loads_total", "Templates loaded, at the start and after changes."},
+		{&m.templateErrors, "gateway_template_errors_total", "Changed templates that were refused; the one before stays in use."},
+	} {
+		*c.to = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_" + c.name, Help: c.help})
+		all = append(all, *c.to)
+	}
+	all = append(all, r.l1.collectors()...)
+	all = append(all,
+		gauge("gateway_waiting_requests", "Requests that wait for a load.", func() float64 { return float64(r.loads.Waiting() + r.forwards.Waiting()) }),
+		gauge("gateway_refresh_queue", "Background refreshes that wait.", func() float64 { return float64(len(r.refresh.queue)) }),
+		gauge("gateway_bus_behind", "1 while the invalidation bus does not vouch for copies.", func() float64 {
+			if r.behind.Load() {
+				return 1
+			}
+			return 0
+		}))
+	if reg == nil {
+		return m, nil
+	}
+	for _, c := range all {
+		if err := reg.Register(c); err != nil {
+			return nil, fmt.Errorf("register the metrics of the gateway: %w", err)
+		}
+	}
+	return m, nil
+}
+
+func gauge(name, help string, fn func() float64) prometheus.Collector {
+	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "eshop_" + name, Help: help}, fn)
+}
+
+// collectors of the heap tier.
+func (c *l1) collectors() []prometheus.Collector {
+	all := []prometheus.Collector{
+		gauge("l1_bytes", "Bytes held by the heap tier.", func() float64 { return float64(c.bytes()) }),
+		gauge("l1_entries", "Pages, documents and negative entries in the heap tier.", func() float64 {
+			return float64(c.pages.Len() + c.docs.Len() + c.absents.Len())
+		}),
+		gauge("l1_flags", "Documents whose changes concern an entry of the heap tier.", func() float64 { return float64(c.index.size()) }),
+	}
+	for _, why := range lru.Reasons() {
+		all = append(all, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "eshop_l1_evictions_total",
+			Help: "Entries that left the heap tier, by reason.", ConstLabels: prometheus.Labels{"reason": why.String()}}, func() float64 {
+			return float64(c.pages.Evictions(why) + c.docs.Evictions(why) + c.absents.Evictions(why))
+		}))
+	}
+	return all
+}
+
+// codeIndex finds a status among codes.
+func codeIndex(code int) int {
+	for i, c := range codes {
+		if c == code {
+			return i
+		}
+	}
+	return len(codes) - 2 // 500
+}

@@ -1,0 +1,89 @@
+package gateway
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"eshop/pkg/ring"
+)
+
+// peerServer returns the settings of the listener for other gateways.
+func (r *Role) peerServer() *fasthttp.Server {
+	s := r.publicServer()
+	s.Handler = r.servePeer
+	s.MaxConnsPerIP = 0
+	return s
+}
+
+// servePeer answers a gateway that is not the owner of a page. Nothing in here
+// forwards, whatever the ring says: two gateways whose views of it differ ask
+// each other at most once (invariant 10, PITFALL 16).
+func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
+	head := &ctx.Request.Header
+	if !r.admitsPeer(head.Peek(fasthttp.HeaderAuthorization)) {
+		ctx.Response.Header.Set(fasthttp.HeaderWWWAuthenticate, `Bearer realm="eshop peer"`)
+		r.writeProblem(ctx, problem{code: fasthttp.StatusUnauthorized, title: "Unauthorized", reason: "The cluster token is missing or wrong.", json: true}, nil)
+		return
+	}
+	if string(head.RequestURI()) == peerPing {
+		ctx.Response.Header.Set(peerIDHeader, r.cfg.ID)
+		ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+		return
+	}
+	key, suffix, v := r.router.parse(head.RequestURI())
+	if !head.IsGet() || v != targetOK {
+		r.writeProblem(ctx, problem{code: fasthttp.StatusBadRequest, title: "Bad request", reason: "This is not how a gateway asks for a page. " + v.reason(), json: true}, nil)
+		return
+	}
+	key.json = suffix
+	start := time.Now()
+	if _, _, done := r.serveL1(ctx, key, start, true); !done {
+		r.serveLoaded(ctx, key, true)
+	}
+}
+
+// peerPing is what a gateway that ejected this one asks to see whether it is back.
+const (
+	peerPing     = "/-/ping"
+	peerIDHeader = "Eshop-Id"
+)
+
+// admitsPeer compares tokens by their hashes, in a time that tells nothing.
+func (r *Role) admitsPeer(authorization []byte) bool {
+	if r.cfg.ClusterToken == "" {
+		return true
+	}
+	given, ok := strings.CutPrefix(string(authorization), "Bearer ")
+	sum := sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(sum[:], r.tokenSum[:]) == 1 && ok
+}
+
+// probe asks an ejected gateway whether it answers again. It must be the same
+// one: a port may have found a new tenant.
+func (r *Role) probe(ctx context.Context, m ring.Member) error {
+	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
+	defer fasthttp.ReleaseRequest(req)
+	defer fasthttp.ReleaseResponse(resp)
+	req.SetRequestURI("http://" + m.Addr + peerPing)
+	if r.cfg.ClusterToken != "" {
+		req.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+r.cfg.ClusterToken)
+	}
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(r.cfg.PeerTimeout)
+	}
+	if err := r.hosts.at(m.Addr).DoDeadline(req, resp, deadline); err != nil {
+		return fmt.Errorf("probe the gateway %s at %s: %w", m.ID, m.Addr, err)
+	}
+	if resp.StatusCode() != fasthttp.StatusNoContent || string(resp.Header.Peek(peerIDHeader)) != m.ID {
+		return errors.New("probe the gateway " + m.ID + " at " + m.Addr + ": another process answers there")
+	}
+	return nil
+}

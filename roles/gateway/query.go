@@ -1,0 +1,263 @@
+package gateway
+
+import (
+	"bytes"
+	"strconv"
+
+	"eshop/pkg/catalog"
+)
+
+// maxRelated is the highest number of related kinds of a page type; the
+// catalogue refuses more.
+const maxRelated = 8
+
+// pageKey names one page: a page type, its root document, the related documents
+// the request named itself (0: taken from the root document) and the form. It
+// is comparable, so one lookup finds a page.
+type pageKey struct {
+	id   int64
+	rel  [maxRelated]int64
+	page uint8
+	json bool
+}
+
+// hash spreads keys over the shards of the page cache.
+func (k pageKey) hash() uint64 {
+	h := uint64(k.id)*0x9e3779b97f4a7c15 + uint64(k.page)<<1
+	if k.json {
+		h++
+	}
+	for _, r := range k.rel {
+		if r != 0 {
+			h = (h ^ uint64(r)) * 0xff51afd7ed558ccd
+		}
+	}
+	return h ^ h>>32
+}
+
+// verdict is what became of a request target.
+type verdict uint8
+
+const (
+	targetOK verdict = iota
+	targetUnknown
+	targetMissingID
+	targetBadID
+	targetTwice
+	targetBadEscape
+)
+
+// reason is the sentence a client gets.
+func (v verdict) reason() string {
+	switch v {
+	case targetUnknown:
+		return "There is no such page."
+	case targetMissingID:
+		return "The request names no id."
+	case targetBadID:
+		return "An id is a whole number from 1 on, without leading zeros."
+	case targetTwice:
+		return "The request names an id twice."
+	case targetBadEscape:
+		return "The request's address has a broken percent escape."
+	}
+	return ""
+}
+
+// route is how one page type is asked for.
+type route struct {
+	path   string
+	param  string
+	fields []string // parameters that name related documents, by their index
+}
+
+// router reads request targets. It is immutable.
+type router struct{ routes []route }
+
+func newRouter(cat *catalog.Catalog) *router {
+	r := &router{}
+	for _, p := range cat.Pages() {
+		rt := route{path: p.Path, param: p.Param}
+		for _, kind := range p.Related {
+			rt.fields = append(rt.fields, cat.Kind(kind).Field)
+		}
+		r.routes = append(r.routes, rt)
+	}
+	return r
+}
+
+// parse reads a request target as it stands in the request line: "/product/7",
+// "/product/7.json", "/product?productId=7&shopId=3", each also in absolute form.
+// suffix tells that the path asked for JSON. Unless the target has escapes,
+// nothing is allocated. Parameters nobody knows, requestPath and method among
+// them, are ignored: a caller never chooses an upstream path.
+func (r *router) parse(target []byte) (key pageKey, suffix bool, v verdict) {
+	target = originForm(target)
+	if i := bytes.IndexByte(target, '#'); i >= 0 {
+		target = target[:i]
+	}
+	path, query := target, []byte(nil)
+	if i := bytes.IndexByte(target, '?'); i >= 0 {
+		path, query = target[:i], target[i+1:]
+	}
+	if bytes.IndexByte(path, '%') >= 0 {
+		var ok bool
+		if path, ok = unescape(path, false); !ok {
+			return key, false, targetBadEscape
+		}
+	}
+	at, rest, ok := r.match(path)
+	if !ok {
+		return key, false, targetUnknown
+	}
+	key.page = uint8(at)
+	rt := &r.routes[at]
+	if rest != nil {
+		if n := len(rest) - len(".json"); n >= 0 && string(rest[n:]) == ".json" {
+			rest, suffix = rest[:n], true
+		}
+		if key.id, ok = catalog.ParseIDBytes(rest); !ok {
+			return key, suffix, targetBadID
+		}
+	}
+	for len(query) > 0 && v == targetOK {
+		part := query
+		if i := bytes.IndexByte(query, '&'); i >= 0 {
+			part, query = query[:i], query[i+1:]
+		} else {
+			query = nil
+		}
+		v = rt.parameter(&key, part)
+	}
+	if v == targetOK && key.id == 0 {
+		v = targetMissingID
+	}
+	return key, suffix, v
+}
+
+// match finds the page type of a path and what follows it as an id, nil if the
+// path is the page's own. There are few page types, so a walk is quick.
+func (r *router) match(path []byte) (at int, rest []byte, ok bool) {
+	for i := range r.routes {
+		if string(path) == r.routes[i].path {
+			return i, nil, true
+		}
+	}
+	slash := bytes.LastIndexByte(path, '/')
+	if slash <= 0 {
+		return 0, nil, false
+	}
+	for i := range r.routes {
+		if string(path[:slash]) == r.routes[i].path {
+			return i, path[slash+1:], true
+		}
+	}
+	return 0, nil, false
+}
+
+// parameter takes one name=value of the query.
+func (rt *route) parameter(key *pageKey, part []byte) verdict {
+	name, value := part, []byte(nil)
+	if i := bytes.IndexByte(part, '='); i >= 0 {
+		name, value = part[:i], part[i+1:]
+	}
+	if bytes.IndexByte(part, '%') >= 0 || bytes.IndexByte(part, '+') >= 0 {
+		var ok, ok2 bool
+		if name, ok = unescape(name, true); !ok {
+			return targetBadEscape
+		}
+		if value, ok2 = unescape(value, true); !ok2 {
+			return targetBadEscape
+		}
+	}
+	if string(name) == rt.param {
+		return takeID(&key.id, value)
+	}
+	for i, f := range rt.fields {
+		if string(name) == f {
+			return takeID(&key.rel[i], value)
+		}
+	}
+	return targetOK
+}
+
+func takeID(into *int64, value []byte) verdict {
+	if *into != 0 {
+		return targetTwice
+	}
+	id, ok := catalog.ParseIDBytes(value)
+	if !ok {
+		return targetBadID
+	}
+	*into = id
+	return targetOK
+}
+
+// originForm strips scheme and authority from a target in absolute form.
+func originForm(target []byte) []byte {
+	for _, scheme := range [...]string{"http://", "https://"} {
+		if len(target) >= len(scheme) && bytes.EqualFold(target[:len(scheme)], []byte(scheme)) {
+			if i := bytes.IndexAny(target[len(scheme):], "/?#"); i >= 0 {
+				return target[len(scheme)+i:]
+			}
+			return nil
+		}
+	}
+	return target
+}
+
+// unescape decodes percent escapes, and a plus sign as a space where forms do.
+func unescape(in []byte, plus bool) ([]byte, bool) {
+	out := make([]byte, 0, len(in))
+	for i := 0; i < len(in); i++ {
+		switch c := in[i]; {
+		case c == '%':
+			if i+2 >= len(in) {
+				return nil, false
+			}
+			hi, ok := unhex(in[i+1])
+			lo, ok2 := unhex(in[i+2])
+			if !ok || !ok2 {
+				return nil, false
+			}
+			out = append(out, hi<<4|lo)
+			i += 2
+		case c == '+' && plus:
+			out = append(out, ' ')
+		default:
+			out = append(out, c)
+		}
+	}
+	return out, true
+}
+
+func unhex(c byte) (byte, bool) {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0', true
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10, true
+	case c >= 'A' && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
+
+// target is the inverse of parse: the form in which a page is asked of a peer.
+func (r *router) target(k pageKey) string {
+	rt := &r.routes[k.page]
+	b := append([]byte(rt.path), '/')
+	b = strconv.AppendInt(b, k.id, 10)
+	if k.json {
+		b = append(b, ".json"...)
+	}
+	sep := byte('?')
+	for i, f := range rt.fields {
+		if k.rel[i] != 0 {
+			b = append(append(append(b, sep), f...), '=')
+			b = strconv.AppendInt(b, k.rel[i], 10)
+			sep = '&'
+		}
+	}
+	return string(b)
+}

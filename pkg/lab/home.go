@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"sync"
-	"time"
 
 	"eshop/pkg/lab/internal/wire"
 )
@@ -16,7 +15,8 @@ var home tie
 type tie struct {
 	mu     sync.Mutex
 	socket string
-	conn   *wire.Conn // held open: its end tells the keeper that this process has ended
+	conn   *wire.Conn  // held open: its end tells the keeper that this process has ended
+	keeper *os.Process // this process's own keeper; nil when it is shared
 }
 
 // reach makes the connection at first use. The lock is held while the keeper starts: others need it as well.
@@ -26,11 +26,11 @@ func (t *tie) reach() (*wire.Conn, string, error) {
 	if t.conn != nil {
 		return t.conn, t.socket, nil
 	}
-	socket, conn, err := reachKeeper(os.Getenv("ESHOP_LAB_DIR"))
+	socket, conn, keeper, err := reachKeeper(os.Getenv("ESHOP_LAB_DIR"))
 	if err != nil {
 		return nil, "", err
 	}
-	t.conn, t.socket = conn, socket
+	t.conn, t.socket, t.keeper = conn, socket, keeper
 	return conn, socket, nil
 }
 
@@ -59,16 +59,11 @@ func (t *tie) close() {
 	if t.conn == nil {
 		return
 	}
-	if os.Getenv("ESHOP_LAB_DIR") == "" {
-		// Nobody else uses this keeper: wait for its end, seen as its socket's end.
+	if t.keeper != nil {
+		// Nobody else uses this keeper. It ends after its servers.
 		_, _ = t.conn.Call(wire.Request{Op: wire.Quit}, callLimit)
-		deadline := time.Now().Add(callLimit)
-		for time.Now().Before(deadline) {
-			if _, err := os.Stat(t.socket); err != nil {
-				break
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+		_, _ = t.keeper.Wait()
+		t.keeper = nil
 	}
 	t.conn.Close()
 	t.conn = nil

@@ -53,3 +53,18 @@ func (c *KafkaCluster) brokers(ctx context.Context, n *Node) (map[int32]string, 
 	defer cancel()
 	return probe.KafkaBrokers(ctx, n.addr)
 }
+
+// Told returns the addresses of the live brokers as the given one tells them to clients, by node.
+func (c *KafkaCluster) Told(ctx context.Context, n *Node) ([]string, error) {
+	brokers, err := c.brokers(ctx, n)
+	if err != nil {
+		return nil, err
+	}
+	var told []string
+	for i := range c.nodes {
+		if addr, ok := brokers[int32(i+1)]; ok {
+			told = append(told, addr)
+		}
+	}
+	return told, nil
+}

@@ -211,7 +211,7 @@ func (l *Link) forget(c net.Conn) {
 	l.mu.Lock()
 	delete(l.conns, c)
 	l.mu.Unlock()
-	reset(c)
+	c.Close() // orderly: a reset would take away what the other side has not read yet
 }
 
 // pass waits while the link swallows; false when it refuses.

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
+	"strconv"
 )
 
 // KafkaBrokers asks a broker which brokers are alive (Metadata, version 1, no topics): id → host:port told to clients.
@@ -103,7 +105,7 @@ func parseKafkaMetadata(b []byte) (map[int32]string, error) {
 		if _, err := text(); err != nil { // rack
 			return nil, err
 		}
-		brokers[int32(id)] = fmt.Sprintf("%s:%d", host, port)
+		brokers[int32(id)] = net.JoinHostPort(host, strconv.FormatInt(port, 10))
 	}
 	return brokers, nil
 }

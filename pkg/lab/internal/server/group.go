@@ -119,7 +119,7 @@ func (g *Group) until(ctx context.Context, what string, cond func(context.Contex
 		}
 		for _, n := range g.nodes {
 			if !n.running() {
-				return fmt.Errorf("wait until %s: %s ended with exit code %d", what, n.command.Path, n.code)
+				return fmt.Errorf("wait until %s: the node at %s (%s) has ended", what, n.addr, n.command.Path)
 			}
 		}
 		select {
@@ -188,7 +188,7 @@ func (g *Group) Restart(ctx context.Context, i int) error {
 			return nil
 		}
 		if !n.running() {
-			return fmt.Errorf("restart node %d: it ended with exit code %d; its log:\n%s", i, n.code, Tail(n.stdout))
+			return fmt.Errorf("restart node %d: it has ended; its log:\n%s", i, Tail(n.stdout))
 		}
 		select {
 		case <-ctx.Done():

@@ -1,17 +1,30 @@
 package server
 
 import (
+	"errors"
 	"fmt"
 	"os/exec"
 	"syscall"
 
 	"eshop/pkg/lab/internal/wire"
+
+	"golang.org/x/sys/unix"
 )
 
 // ownGroup puts the child into a process group of its own, so that it is ended with all its descendants, and has the
 // kernel kill it should the keeper die without a chance to clean up.
 func ownGroup(cmd *exec.Cmd) {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+}
+
+// awaitEnd returns when the child has ended, and leaves it to be reaped.
+func awaitEnd(pid int) {
+	for {
+		err := unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return
+		}
+	}
 }
 
 func signalGroup(pid int, name string) error {

@@ -42,10 +42,25 @@ type process struct {
 	stdout, stderr string // files, appended to; the same path puts both into one file
 	spawner        *Spawner
 
-	mu     sync.Mutex
-	pid    int           // guarded by mu; 0 before the first start
+	mu   sync.Mutex
+	last *run // guarded by mu; the latest start, nil before the first
+}
+
+// run is one start of a process.
+type run struct {
+	pid    int
 	exited chan struct{} // closed once the child is reaped
-	code   int           // valid after exited is closed
+	code   int           // exit code, -1 after a signal; written before exited is closed
+}
+
+// ended needs no lock: it asks the channel.
+func (r *run) ended() bool {
+	select {
+	case <-r.exited:
+		return true
+	default:
+		return false
+	}
 }
 
 var errRunning = errors.New("the process is running")
@@ -53,7 +68,7 @@ var errRunning = errors.New("the process is running")
 func (p *process) start() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.exited != nil && !closed(p.exited) {
+	if p.last != nil && !p.last.ended() {
 		return errRunning
 	}
 	cmd := exec.Command(p.command.Path, p.command.Args...)
@@ -77,82 +92,85 @@ func (p *process) start() error {
 	if err := p.spawner.run(cmd); err != nil {
 		return fmt.Errorf("start %s: %w", p.command.Path, err)
 	}
-	exited := make(chan struct{})
-	p.pid, p.exited = cmd.Process.Pid, exited
-	go func() {
-		_ = cmd.Wait() // the exit code says it all
-		p.code = cmd.ProcessState.ExitCode()
-		close(exited)
-	}()
+	r := &run{pid: cmd.Process.Pid, exited: make(chan struct{})}
+	p.last = r
+	go p.reap(cmd, r)
 	return nil
 }
 
-// signal reaches the whole process group. A process that has ended is an error, except for kill.
+// reap waits for the child's end, ends the descendants it has left in its group, and only then takes its exit code. Until
+// then the child's number, which is the group's, is not given to anybody else; signals are sent under the same lock, so
+// none can hit a stranger.
+func (p *process) reap(cmd *exec.Cmd, r *run) {
+	awaitEnd(r.pid)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = signalGroup(r.pid, wire.Kill) // the zombie itself is in the group: it is never empty
+	_ = cmd.Wait()                    // the exit code says it all
+	r.code = cmd.ProcessState.ExitCode()
+	close(r.exited)
+}
+
+func (p *process) latest() *run {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.last
+}
+
+// signal reaches the whole process group. A process that has ended is an error, except for kill, which returns when the
+// process is reaped.
 func (p *process) signal(name string) error {
 	p.mu.Lock()
-	pid, exited := p.pid, p.exited
-	p.mu.Unlock()
-	if exited == nil || closed(exited) {
+	r := p.last
+	if r == nil || r.ended() {
+		p.mu.Unlock()
 		if name == wire.Kill {
 			return nil
 		}
 		return fmt.Errorf("send %s to %s: it is not running", name, p.command.Path)
 	}
-	if err := signalGroup(pid, name); err != nil && !closed(exited) {
-		return err
+	err := signalGroup(r.pid, name)
+	p.mu.Unlock()
+	if err == nil && name == wire.Kill {
+		<-r.exited
 	}
-	if name == wire.Kill {
-		<-exited
-	}
-	return nil
+	return err
 }
 
 // wait reports whether the process ended within the limit, and its exit code.
-func (p *process) wait(limit time.Duration) (int, bool) {
-	p.mu.Lock()
-	exited := p.exited
-	p.mu.Unlock()
-	if exited == nil {
+func (p *process) wait(limit time.Duration) (code int, ended bool) {
+	r := p.latest()
+	if r == nil {
 		return 0, true
 	}
 	select {
-	case <-exited:
-		return p.code, true
+	case <-r.exited:
+		return r.code, true
 	case <-time.After(limit):
 		return 0, false
 	}
 }
 
 func (p *process) running() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.exited != nil && !closed(p.exited)
+	r := p.latest()
+	return r != nil && !r.ended()
 }
 
 func (p *process) id() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.pid
+	if r := p.latest(); r != nil {
+		return r.pid
+	}
+	return 0
 }
 
-// end stops the process: politely first when grace is positive, then by kill. The descendants it left in its group go too.
+// end stops the process: politely first when grace is positive, then by kill.
 func (p *process) end(grace time.Duration) {
 	if grace > 0 && p.running() {
-		_ = p.signal(wire.Resume)
-		if p.signal(wire.Terminate) == nil {
+		if p.signal(wire.Resume) == nil && p.signal(wire.Terminate) == nil {
 			p.wait(grace)
 		}
 	}
 	_ = p.signal(wire.Kill)
-}
-
-func closed(c chan struct{}) bool {
-	select {
-	case <-c:
-		return true
-	default:
-		return false
-	}
 }
 
 // Tail returns the last lines of a log file, at most 4 KiB.

@@ -15,8 +15,8 @@ type result[T any] struct {
 // call runs one request of the client library, which takes no context, beside
 // its caller, who returns when ctx ends or the link is gone. In that case the
 // error is an abandonedError and late, if given, gets the result when it is
-// known; in every other case late is never called. An error before the request
-// was sent is not an abandonedError.
+// known; in every other case late is never called. An error from before the
+// request was sent is an unsentError.
 //
 // A request left behind ends with its connection, which the heartbeat cuts
 // when it is silent. Their number is bounded by Config.MaxCalls.
@@ -25,13 +25,13 @@ func call[T any](ctx context.Context, l *link, do func(*zk.Conn) (T, error), lat
 	select {
 	case l.calls <- struct{}{}:
 	case <-ctx.Done():
-		return none, context.Cause(ctx)
+		return none, &unsentError{context.Cause(ctx)}
 	case <-l.gone:
-		return none, errGone
+		return none, &unsentError{errGone}
 	}
 	if ctx.Err() != nil {
 		<-l.calls
-		return none, context.Cause(ctx)
+		return none, &unsentError{context.Cause(ctx)}
 	}
 	return callUnbounded(ctx, l, do, late, func() { <-l.calls })
 }
@@ -55,7 +55,7 @@ func callUnbounded[T any](ctx context.Context, l *link, do func(*zk.Conn) (T, er
 	})
 	if !started {
 		free()
-		return none, errGone
+		return none, &unsentError{errGone}
 	}
 	var cause error
 	select {

@@ -113,7 +113,7 @@ func (t *Ticket) create(ctx context.Context) (place, error) {
 				return place{}, err
 			}
 			continue
-		case answered(err), errors.Is(err, errGone), ctx.Err() != nil && !broken(err):
+		case answered(err), unsent(err):
 			free()
 			return place{}, fmt.Errorf("create a lock node: %w", err)
 		}

@@ -37,6 +37,17 @@ type abandonedError struct{ cause error }
 func (e *abandonedError) Error() string { return e.cause.Error() }
 func (e *abandonedError) Unwrap() error { return e.cause }
 
+// unsentError is what the caller of a request gets that was never sent.
+type unsentError struct{ cause error }
+
+func (e *unsentError) Error() string { return e.cause.Error() }
+func (e *unsentError) Unwrap() error { return e.cause }
+
+func unsent(err error) bool {
+	var e *unsentError
+	return errors.As(err, &e)
+}
+
 func abandoned(err error) bool {
 	var left *abandonedError
 	return errors.As(err, &left)
@@ -61,5 +72,5 @@ func answered(err error) bool {
 // broken tells whether a request failed with its connection, so that it may
 // succeed on the next one.
 func broken(err error) bool {
-	return err != nil && !answered(err) && !abandoned(err) && !errors.Is(err, errGone)
+	return err != nil && !answered(err) && !abandoned(err) && !unsent(err)
 }

@@ -50,7 +50,7 @@ func parsePlace(node string) (place, bool) {
 	if dash > 0 && node[dash-1] == '-' {
 		dash--
 	}
-	if dash < guidLength+2 || node[dash-guidLength-1] != '-' {
+	if dash < guidLength+1 || node[dash-guidLength-1] != '-' {
 		return place{}, false
 	}
 	sequence, err := strconv.ParseInt(node[dash+1:], 10, 32)

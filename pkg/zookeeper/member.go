@@ -68,9 +68,11 @@ func (m *member) keep(ctx context.Context, l *link, pause *backoff) error {
 	case err != nil:
 		return err
 	}
-	ours := state.stat.EphemeralOwner == l.conn.SessionID()
+	owner := state.stat.EphemeralOwner // 0 if someone made a lasting node
 	switch {
-	case ours:
+	case l.isGone():
+		return errGone
+	case owner != 0 && owner == l.conn.SessionID():
 		m.joined = true
 		pause.reset()
 	case !m.joined:

@@ -138,18 +138,24 @@ func (s *Session) set(ctx context.Context, path string, data []byte, version int
 	return once(ctx, s, request)
 }
 
-// once runs a request that must not be repeated.
+// once runs a request that must not be repeated once it was sent.
 func once[T any](ctx context.Context, s *Session, do func(*zk.Conn) (T, error)) (T, error) {
-	l, err := s.live(ctx)
-	if err != nil {
-		var none T
-		return none, err
+	var pause backoff
+	for {
+		l, err := s.live(ctx)
+		if err != nil {
+			var none T
+			return none, err
+		}
+		value, err := call(ctx, l, do, nil)
+		if unsent(err) && ctx.Err() == nil && pause.wait(ctx, nil) == nil {
+			continue
+		}
+		if broken(err) || abandoned(err) {
+			err = errors.Join(ErrUnknownOutcome, err)
+		}
+		return value, err
 	}
-	value, err := call(ctx, l, do, nil)
-	if broken(err) || abandoned(err) {
-		err = errors.Join(ErrUnknownOutcome, err)
-	}
-	return value, err
 }
 
 // Create makes a persistent node with data, and the parents that are missing.

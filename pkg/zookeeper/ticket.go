@@ -95,8 +95,9 @@ func (t *Ticket) wait(parent context.Context) error {
 		queue = nil
 		switch {
 		case !listed:
-			t.lose("its node is gone")
-			return context.Cause(t.lost)
+			t.lose("its node is gone") // nothing new if it was released meanwhile
+			_, err := t.held()
+			return err
 		case !exists:
 			_, err := t.held()
 			return err
@@ -140,7 +141,8 @@ func (t *Ticket) outlast(ctx context.Context, previous place) error {
 				return nil
 			}
 		case <-t.released:
-			return ErrReleased
+			_, err := t.held() // lost, or released
+			return err
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}

@@ -66,15 +66,20 @@ type dialer struct {
 
 // dial is what the client library calls. The first round over the servers goes
 // without a pause, for after the loss of one server the next one is likely
-// well; later ones wait 50 ms, doubling up to 1 s, with jitter.
+// well; later ones wait 50 ms, doubling up to 250 ms, for an election takes
+// about a second, and 1 s from the 20th on, with jitter.
 func (d *dialer) dial(network, address string, _ time.Duration) (net.Conn, error) {
 	d.mu.Lock()
 	attempt := d.attempts
 	d.attempts++
 	d.mu.Unlock()
 	if attempt >= d.round {
-		pause := min(50*time.Millisecond<<min(attempt-d.round, 5), time.Second)
-		pause += rand.N(pause/2 + 1)
+		limit := 250 * time.Millisecond
+		if attempt > d.round+20 {
+			limit = time.Second
+		}
+		pause := min(50*time.Millisecond<<min(attempt-d.round, 5), limit)
+		pause += rand.N(pause/4 + 1)
 		timer := time.NewTimer(pause)
 		defer timer.Stop()
 		select {

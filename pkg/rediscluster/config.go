@@ -29,7 +29,8 @@ type Config struct {
 	// each; default 32.
 	PoolSize int
 	// ReadTimeout and WriteTimeout bound a whole call with all its retries when
-	// the caller's context allows longer; defaults 1 s and 3 s.
+	// the caller's context allows longer; defaults 1 s and 3 s. A batch has them
+	// for each 256 keys, or 32 writes.
 	ReadTimeout  time.Duration
 	WriteTimeout time.Duration
 }

@@ -51,7 +51,7 @@ func (s *Store) getMany(ctx context.Context, op string, keys []catalog.Key, from
 		return out
 	}
 	done := s.metrics.start(op)
-	ctx, cancel := within(ctx, s.cfg.ReadTimeout)
+	ctx, cancel := within(ctx, s.cfg.ReadTimeout, len(keys), maxReads)
 	defer cancel()
 
 	asked := make([]lookup, 0, len(keys))

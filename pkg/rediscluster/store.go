@@ -90,7 +90,9 @@ func (s *Store) key(k catalog.Key) (*catalog.Kind, string, error) {
 	return kind, kind.RedisKey(k.ID), nil
 }
 
-// within bounds a call: the shorter of the caller's deadline and limit.
-func within(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(ctx, limit)
+// within bounds a call: the caller's deadline, or limit for each of the parts of
+// at most size into which n items are split.
+func within(ctx context.Context, limit time.Duration, n, size int) (context.Context, context.CancelFunc) {
+	parts := (n + size - 1) / size
+	return context.WithTimeout(ctx, limit*time.Duration(parts))
 }

@@ -85,7 +85,7 @@ func (s *Store) Write(ctx context.Context, op Op, doc catalog.Document) (Outcome
 }
 
 // WriteMany makes many writes, one answer a request in their order, in one
-// round trip for each 64. They are independent of each other.
+// round trip for each 32. They are independent of each other.
 func (s *Store) WriteMany(ctx context.Context, requests []WriteRequest) []WriteResult {
 	return s.writeMany(ctx, "write-many", requests)
 }
@@ -96,7 +96,7 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 		return out
 	}
 	done := s.metrics.start(name)
-	ctx, cancel := within(ctx, s.cfg.WriteTimeout)
+	ctx, cancel := within(ctx, s.cfg.WriteTimeout, len(requests), maxWrites)
 	defer cancel()
 	ctx, attempts := withAmbiguity(ctx)
 
@@ -205,8 +205,9 @@ func (s *Store) ttl() time.Duration {
 	return time.Duration(float64(s.cfg.TTL) * (1 + s.cfg.TTLJitter*(2*rand.Float64()-1)))
 }
 
-// maxWrites bounds one pipeline. The node timeout covers all its answers.
-const maxWrites = 64
+// maxWrites bounds one pipeline. A node's timeout of 300 ms covers all its
+// answers, and the embedded server may take some ms for each on a busy machine.
+const maxWrites = 32
 
 // run executes the calls in pipelines, by the script's hash; those whose server
 // does not know it yet (its first time, or it was restarted) once more with the

@@ -160,7 +160,7 @@ func measure(db *miniredis.RedisDB, u *usage, key string, brought int64) (bytes,
 	if was > 0 && was+brought < 2*measured {
 		return was + brought, measured
 	}
-	members := []string{}
+	var members []string
 	switch db.Type(key) {
 	case "list":
 		members, _ = db.List(key)

@@ -1,0 +1,72 @@
+package roles
+
+import (
+	"context"
+
+	"eshop/pkg/admin"
+	"eshop/pkg/config"
+	"eshop/pkg/embedded"
+	"eshop/roles/all"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+func allCommand() command {
+	return command{
+		name:  "all",
+		short: "Run every role in one process, on embedded servers",
+		long: `Runs a gateway and a cache role in one process. Whatever it is given no address for, it starts itself, on
+this machine only: a small Redis, Kafka and ZooKeeper, and a sample shop with 1000 products whose edits
+show on the pages at once. Once all is ready it prints one line for each listener; redis-cli, kcat, a
+ZooKeeper shell and further eshop roles can join there.`,
+		examples: []string{
+			"a shop on this machine\neshop all",
+			"change a product and see it\ncurl -X PUT http://127.0.0.1:8099/products/7 -d '{\"name\":\"Lamp\",\"price\":19.5,\"shopId\":1}'\ncurl -H 'Accept: application/json' 'http://127.0.0.1:8080/product?productId=7'",
+			"keep the data\neshop all --data-dir ./data",
+			"on a Redis Cluster of your own\neshop all --redis.addrs 127.0.0.1:7001,127.0.0.1:7002",
+		},
+		define: func(set *config.Set, s *settings) {
+			s.embedded.define(set)
+			s.gateway.define(set, "127.0.0.1", false)
+			s.cache.define(set, "127.0.0.1", false)
+			s.redis.define(set)
+			s.kafka.define(set)
+			s.kafka.defineGroup(set)
+			s.zookeeper.define(set)
+			s.origin.define(set)
+			s.security.defineCluster(set)
+			s.security.defineAdmin(set)
+			s.process.define(set)
+			s.process.defineAdmin(set)
+			s.process.defineShutdown(set)
+		},
+		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
+			cat := catalogOf(loaded, problems)
+			token := s.clusterToken(problems, listen{"gateway.peer-addr", s.gateway.peerAddr}, listen{"cache.addr", s.cache.addr})
+			cfg := all.Config{
+				Gateway: s.gatewayConfig(problems),
+				Cache:   s.cacheConfig(problems),
+				Admin:   s.adminConfig("all", "admin.addr", s.process.adminAddr, problems),
+				Embedded: embedded.Config{
+					RedisAddrs: s.redis.addrs, KafkaBrokers: s.kafka.brokers, ZooKeeperServers: s.zookeeper.servers,
+					OriginURL: s.origin.url,
+					RedisAddr: s.embedded.redisAddr, KafkaAddr: s.embedded.kafkaAddr,
+					ZooKeeperAddr: s.embedded.zookeeperAddr, OriginAddr: s.embedded.sampleAddr,
+					DataDir: s.embedded.dataDir, TopicChange: s.kafka.topicChange, Catalog: cat,
+				},
+				Topics:        (&layout{partitions: 4, replication: 3}).topics(&s.kafka),
+				ShutdownDelay: s.process.delay, ShutdownTimeout: s.process.timeout,
+			}
+			cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken = token, token
+			return func(ctx context.Context, p process) error {
+				registry := prometheus.NewRegistry()
+				if err := admin.RegisterProcess(registry, cfg.Admin.Build, "all", nil); err != nil {
+					return err
+				}
+				return all.Run(ctx, cfg, all.Deps{
+					Log: p.logger(s.process.logLevel, s.process.logFormat), Registry: registry, Catalog: cat, Stdout: p.stdout,
+				})
+			}
+		},
+	}
+}

@@ -1,0 +1,70 @@
+package roles
+
+import (
+	"context"
+
+	"eshop/pkg/config"
+	"eshop/roles/gateway"
+)
+
+func gatewayCommand() command {
+	return command{
+		name:  "gateway",
+		short: "Run the gateway role: the public listener with its page cache",
+		long: `Runs one gateway. It serves product pages from its own memory; a page it does not have it takes from the
+gateway that owns it, from Redis, or from the cache role. It follows the invalidations on Kafka, so that
+a page is replaced within milliseconds of the change. Start as many as needed behind a load balancer.
+
+It needs Redis Cluster, Kafka and ZooKeeper, but starts without them: /-/ready on the admin listener says
+what it waits for, and a running gateway goes on serving what it has when they are away.`,
+		examples: []string{
+			"on this machine only\neshop gateway --redis.addrs 127.0.0.1:7001 --kafka.brokers 127.0.0.1:9092 \\\n    --zookeeper.servers 127.0.0.1:2181 --gateway.peer-addr 127.0.0.1:8081",
+			"from a file, in a fleet, behind a load balancer that needs 5 s to notice\neshop gateway --config /etc/eshop.yaml --cluster.token-file /run/secrets/cluster --shutdown-delay 5s",
+			"with a template of your own, read again whenever it changes\neshop gateway --config /etc/eshop.yaml --gateway.template /etc/product.html",
+		},
+		define: func(set *config.Set, s *settings) {
+			s.gateway.define(set, "", true)
+			s.redis.define(set)
+			s.kafka.define(set)
+			s.zookeeper.define(set)
+			s.security.defineCluster(set)
+			s.security.defineAdmin(set)
+			s.process.define(set)
+			s.process.defineShutdown(set)
+		},
+		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
+			s.needsServers("gateway", problems)
+			cat := catalogOf(loaded, problems)
+			cfg := s.gatewayConfig(problems)
+			listener := s.adminConfig("gateway", "gateway.admin-addr", s.gateway.adminAddr, problems)
+			cfg.ClusterToken = s.clusterToken(problems, listen{"gateway.peer-addr", s.gateway.peerAddr})
+			return func(ctx context.Context, p process) error {
+				return serve(ctx, p, s, cat, listener, func(around surroundings) (part, error) {
+					return gateway.New(cfg, gateway.Deps{
+						Log: around.log, Registry: around.registry, Catalog: cat, Ready: around.ready, Admin: around.admin,
+					})
+				})
+			}
+		},
+	}
+}
+
+// gatewayConfig maps settings to the role's configuration, but for the cluster token.
+func (s *settings) gatewayConfig(problems *config.Problems) gateway.Config {
+	s.kafka.topics(problems)
+	return gateway.Config{
+		ID:              identity("gateway.id", s.gateway.id, problems),
+		Addr:            s.gateway.addr,
+		PeerAddr:        s.gateway.peerAddr,
+		AdvertiseAddr:   s.gateway.advertise,
+		L1Bytes:         s.gateway.l1Bytes,
+		SoftTTLMin:      s.gateway.softTTL.Min,
+		SoftTTLMax:      s.gateway.softTTL.Max,
+		MaxStaleness:    s.gateway.maxStaleness,
+		Template:        s.gateway.template,
+		Redis:           s.redis.config(nil, problems),
+		Kafka:           s.kafka.config(problems),
+		ZooKeeper:       s.zookeeper.config(problems),
+		TopicInvalidate: s.kafka.topicInvalidate,
+	}
+}

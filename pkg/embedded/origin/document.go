@@ -107,11 +107,13 @@ func (d document) encode() []byte {
 	return append(out, '}')
 }
 
-// text returns a JSON string.
+// text returns a JSON string; & and < stay readable in it.
 func text(s string) json.RawMessage {
-	b, err := json.Marshal(s)
-	if err != nil { // a string always encodes
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(s); err != nil { // a string always encodes
 		panic(err)
 	}
-	return b
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }

@@ -11,7 +11,7 @@ import (
 	"eshop/pkg/ring"
 )
 
-type document struct{ body []byte }
+type document struct{ Body []byte }
 
 func filled(b testing.TB, n int) *lru.Cache[catalog.Key, *document] {
 	c, err := lru.New(lru.Config[catalog.Key, *document]{Bytes: int64(n) * 4 * lru.Overhead,

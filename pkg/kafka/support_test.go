@@ -27,7 +27,6 @@ func TestMain(m *testing.M) {
 // cluster is what a conformance body runs on.
 type cluster struct {
 	brokers []string
-	real    bool
 }
 
 func (c cluster) config() kafka.Config { return kafka.Config{Brokers: c.brokers, ClientID: "test"} }
@@ -39,9 +38,9 @@ func onEach(t *testing.T, body func(t *testing.T, c cluster)) {
 		body(t, cluster{brokers: []string{startEmbedded(t, embedded.Config{}).Addr()}})
 	})
 	t.Run("real", func(t *testing.T) {
-		real := lab.Kafka(t)
+		servers := lab.Kafka(t)
 		noLeaks(t)
-		body(t, cluster{brokers: real.Addrs(), real: true})
+		body(t, cluster{brokers: servers.Addrs()})
 	})
 }
 

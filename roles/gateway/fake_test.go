@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/valyala/fasthttp"
 
 	"eshop/pkg/catalog"
@@ -222,3 +223,17 @@ func ask(h fasthttp.RequestHandler, method, target string, headers ...string) *f
 }
 
 func header(ctx *fasthttp.RequestCtx, name string) string { return string(ctx.Response.Header.Peek(name)) }
+
+// counter reads a counter's value.
+func counter(tb testing.TB, c prometheus.Counter) float64 {
+	tb.Helper()
+	reg := prometheus.NewRegistry()
+	if err := reg.Register(c); err != nil {
+		tb.Fatal(err)
+	}
+	families, err := reg.Gather()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return families[0].GetMetric()[0].GetCounter().GetValue()
+}

@@ -6,6 +6,7 @@
 --          4 name of the version field ("" if none)
 --          5 body  6 pulled at, unix ms  7 time to live, ms
 --          8 "1" if version and field hold for a tombstone that replaces a plain string
+--          9 the highest epoch the writer knows of: Redis may have lost it
 --
 -- Answer: accepted 1|0, epoch, version and token stored after the call, what
 -- stood there before (absent|live|tombstone|string), changed 1|0. A tombstone
@@ -67,26 +68,30 @@ end
 
 -- What the write would make of it.
 local accept = true
-local ne, nv, nf = '0', version, field
+local ne, nv, nf = e, version, field
+if compare(ARGV[9], ne) > 0 then ne = ARGV[9] end
 if known then
   local newer = compare(token, t) > 0
-  ne = e
   if gone then
     nv, nf = v, f
   end
-  if forced then
+  if forced or gone then
     accept = newer
-  elseif e ~= '0' and compare(token, e) <= 0 then
-    accept = false -- pulled before the source was forced back
-  elseif gone then
-    accept = newer
+  elseif ne ~= e then
+    accept = true -- the force that made this epoch is lost here; its stamp is above
   elseif f ~= field then
     accept = newer -- versions of different fields are not comparable:
     ne = token     -- the token decides, and as the epoch it keeps the stamp rising
   else
     local c = compare(version, v)
     accept = c > 0 or (c == 0 and newer)
+    if previous == 'tombstone' and not newer then
+      accept = false -- pulled before the deletion, whatever its version
+    end
   end
+end
+if e ~= '0' and compare(token, e) <= 0 or ARGV[9] ~= '0' and compare(token, ARGV[9]) <= 0 then
+  accept = false -- pulled before the source was forced back
 end
 if forced then ne = token end
 

@@ -20,9 +20,9 @@
 //  1. Over a missing key or a plain string every write is accepted, epoch 0 (or
 //     the token, if forced). A tombstone over a string takes the version out of
 //     it; over nothing it has the version and field of the caller, if any.
-//  2. Put: refused if the stored epoch is above 0 and the token not above it;
-//     else the new stamp is (stored epoch, version, token), accepted if it is
-//     above the stored one.
+//  2. Put: the new stamp is (stored epoch, version, token), accepted if it is
+//     above the stored one. Over a tombstone the token must be above it too: a
+//     pull from before the deletion does not bring the document back.
 //  3. If the stored version came from another field (none counts as one), the
 //     versions cannot be compared: accepted if the token is above the stored
 //     one; the token becomes the epoch, so the stamp still rises.
@@ -30,6 +30,9 @@
 //     is above the stored one.
 //  5. Force, ForceTombstone: accepted if the token is above the stored one, which
 //     becomes the epoch.
+//  6. Whatever the operation, a token that is not above the stored epoch is
+//     refused. A writer that knows of a higher epoch than Redis does (a failover
+//     lost the force) says so in its stamp, and the write restores it.
 //
 // A stamp equal to the stored one is refused, so a repeated write does nothing.
 // Each accepted write sets the time to live anew, with jitter.

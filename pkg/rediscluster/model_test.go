@@ -25,7 +25,11 @@ func (m *model) write(op rediscluster.Op, d catalog.Document) rediscluster.Outco
 	was, gone := m.doc, op == tomb || op == ftomb
 	refused := rediscluster.Outcome{Stored: was.Stamp, Previous: was.State}
 	now := d
-	now.Stamp.Epoch = 0
+	now.Stamp.Epoch = max(was.Stamp.Epoch, d.Stamp.Epoch)
+	if bar := now.Stamp.Epoch; bar > 0 && d.Stamp.Token <= bar {
+		return refused
+	}
+	forced := op == force || op == ftomb
 	if gone {
 		now.State, now.Body = catalog.Tombstone, nil
 	}
@@ -33,37 +37,30 @@ func (m *model) write(op rediscluster.Op, d catalog.Document) rediscluster.Outco
 		if m.string && gone && d.Stamp.Version == 0 && d.Field == "" {
 			now.Stamp.Version, now.Field = was.Stamp.Version, was.Field
 		}
-		if op == force || op == ftomb {
-			now.Stamp.Epoch = d.Stamp.Token
-		}
 	} else {
 		newer := d.Stamp.Token > was.Stamp.Token
-		now.Stamp.Epoch = was.Stamp.Epoch
 		if gone {
 			now.Stamp.Version, now.Field = was.Stamp.Version, was.Field
 		}
 		switch {
-		case op == force || op == ftomb:
+		case forced || gone:
 			if !newer {
 				return refused
 			}
-			now.Stamp.Epoch = d.Stamp.Token
-		case was.Stamp.Epoch > 0 && d.Stamp.Token <= was.Stamp.Epoch:
-			return refused
-		case gone:
-			if !newer {
-				return refused
-			}
+		case now.Stamp.Epoch > was.Stamp.Epoch: // Redis had lost the force
 		case was.Field != d.Field:
 			if !newer {
 				return refused
 			}
 			now.Stamp.Epoch = d.Stamp.Token
 		default:
-			if !was.Stamp.Less(now.Stamp) {
+			if !was.Stamp.Less(now.Stamp) || was.State == catalog.Tombstone && !newer {
 				return refused
 			}
 		}
+	}
+	if forced {
+		now.Stamp.Epoch = d.Stamp.Token
 	}
 	changed := false
 	switch was.State {
@@ -107,8 +104,10 @@ func TestModelFindsFaults(t *testing.T) {
 		"doubles":                 {"local function compare(a, b)", "local function compare(a, b)\n  a, b = tonumber(a), tonumber(b)\n  if a < b then return -1 elseif a > b then return 1 end return 0\nend\nlocal function unused(a, b)"},
 		"texts of any length":     {"if #a ~= #b then", "if false then"},
 		"no field drift":          {"elseif f ~= field then", "elseif false then"},
-		"epoch not inherited":     {"  ne = e\n", "  ne = '0'\n"},
-		"epoch not a bar":         {"elseif e ~= '0' and compare(token, e) <= 0 then", "elseif false then"},
+		"epoch not inherited":     {"local ne, nv, nf = e,", "local ne, nv, nf = '0',"},
+		"epoch not a bar":         {"if e ~= '0' and compare(token, e) <= 0 or", "if"},
+		"lost epoch forgotten":    {"if compare(ARGV[9], ne) > 0 then", "if false then"},
+		"deleted comes back":      {"if previous == 'tombstone' and not newer then", "if false then"},
 		"tombstone's own version": {"nv, nf = v, f", "nv, nf = version, field"},
 		"change not seen":         {"if old ~= body then changed = '1' end", ""},
 	} {
@@ -160,6 +159,9 @@ func compareWithModel(t *testing.T, s *rediscluster.Store, cat *catalog.Catalog,
 		}
 		d := doc(m.doc.Key.ID, number(), number(), bodies[rnd.IntN(len(bodies))])
 		d.Field = fields[rnd.IntN(len(fields))]
+		if rnd.IntN(6) == 0 {
+			d.Stamp.Epoch = number()
+		}
 		op := put
 		switch rnd.IntN(12) {
 		case 0, 1:

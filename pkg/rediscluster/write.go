@@ -198,7 +198,8 @@ func (s *Store) arguments(r WriteRequest) []any {
 		known = "1"
 	}
 	return []any{r.Op.String(), strconv.FormatInt(doc.Stamp.Version, 10), strconv.FormatInt(doc.Stamp.Token, 10),
-		doc.Field, body, strconv.FormatInt(pulled, 10), strconv.FormatInt(s.ttl().Milliseconds(), 10), known}
+		doc.Field, body, strconv.FormatInt(pulled, 10), strconv.FormatInt(s.ttl().Milliseconds(), 10), known,
+		strconv.FormatInt(doc.Stamp.Epoch, 10)}
 }
 
 func (s *Store) ttl() time.Duration {

@@ -18,11 +18,12 @@ import (
 	"time"
 
 	"eshop/pkg/ring"
+	"eshop/pkg/zookeeper"
 )
 
 // Session is what this package asks of ZooKeeper; *zookeeper.Session has it.
+// Both methods return at once and work in the background until ctx ends.
 type Session interface {
-	Ensure(ctx context.Context, paths ...string) error
 	Join(ctx context.Context, group, id string, data []byte)
 	WatchChildren(ctx context.Context, path string, fn func(map[string][]byte))
 }
@@ -76,9 +77,6 @@ func New(cfg Config, deps Deps) *Group {
 	return &Group{cfg: cfg, log: deps.Log.With("group", cfg.Role), zk: deps.Session, out: map[string]time.Time{}, wake: make(chan struct{}, 1)}
 }
 
-// Path of a role's group below the root.
-func Path(role string) string { return "members/" + role }
-
 // entry is the data of a member's node.
 type entry struct {
 	ID   string `json:"id"`
@@ -87,16 +85,14 @@ type entry struct {
 
 // Run joins the group, watches it and probes ejected members until ctx ends.
 func (g *Group) Run(ctx context.Context) error {
-	var wg sync.WaitGroup
-	defer wg.Wait()
 	if self := g.cfg.Self; self != nil {
 		data, err := json.Marshal(entry{self.ID, self.Addr})
 		if err != nil {
 			return fmt.Errorf("encode the member %s: %w", self.ID, err)
 		}
-		wg.Go(func() { g.zk.Join(ctx, Path(g.cfg.Role), self.ID, data) })
+		g.zk.Join(ctx, g.cfg.Role, self.ID, data)
 	}
-	wg.Go(func() { g.zk.WatchChildren(ctx, Path(g.cfg.Role), g.update) })
+	g.zk.WatchChildren(ctx, zookeeper.MembersPath(g.cfg.Role), g.update)
 	g.probe(ctx)
 	return nil
 }

@@ -24,21 +24,21 @@ func newLists() *lists {
 	return &lists{joined: make(chan string, 8), show: make(chan map[string][]byte)}
 }
 
-func (l *lists) Ensure(context.Context, ...string) error { return nil }
-
 func (l *lists) Join(ctx context.Context, group, id string, data []byte) {
 	l.joined <- group + "/" + id + " " + string(data)
 }
 
 func (l *lists) WatchChildren(ctx context.Context, _ string, fn func(map[string][]byte)) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case nodes := <-l.show:
-			fn(nodes)
+	go func() {
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case nodes := <-l.show:
+				fn(nodes)
+			}
 		}
-	}
+	}()
 }
 
 func nodes(ids ...string) map[string][]byte {
@@ -83,7 +83,7 @@ func TestGroup(t *testing.T) {
 			}
 		}
 		want("before the first list", "unknown")
-		if got := <-zk.joined; got != `members/cache/a {"id":"a","addr":"a:1"}` {
+		if got := <-zk.joined; got != `cache/a {"id":"a","addr":"a:1"}` {
 			t.Errorf("joined as %s", got)
 		}
 		list := nodes("a", "b", "c")

@@ -1,0 +1,138 @@
+// Package all runs every role in one process, on embedded servers for each
+// address that is not given. It holds no logic: it starts what the split roles
+// start, in the same order, and tells where everything listens.
+//
+// Start: embedded servers, topics, admin listener, cache, gateway. Stop: the
+// other way round.
+package all
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"eshop/pkg/admin"
+	"eshop/pkg/catalog"
+	"eshop/pkg/embedded"
+	"eshop/pkg/kafka"
+	"eshop/pkg/lifecycle"
+	"eshop/roles/cache"
+	"eshop/roles/gateway"
+)
+
+// Config of the process. The roles' own addresses of Redis, Kafka, ZooKeeper
+// and the origin are filled in from Embedded where they are not given.
+type Config struct {
+	Gateway  gateway.Config
+	Cache    cache.Config
+	Admin    admin.Config
+	Embedded embedded.Config
+	// Topics are created when missing.
+	Topics []kafka.Topic
+	// ShutdownDelay and ShutdownTimeout are those of the lifecycle.
+	ShutdownDelay, ShutdownTimeout time.Duration
+}
+
+// Deps are the process's collaborators.
+type Deps struct {
+	Log *slog.Logger
+	// Registry is registered with and gathered from; nil: a new one.
+	Registry *prometheus.Registry
+	Catalog  *catalog.Catalog
+	// Stdout is told, once everything is ready, where it listens.
+	Stdout io.Writer
+}
+
+// Run runs the process until ctx ends.
+func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
+	servers, err := embedded.Start(ctx, cfg.Embedded, deps.Log)
+	if err != nil {
+		return fmt.Errorf("start the embedded servers: %w", err)
+	}
+	defer func() { err = errors.Join(err, servers.Close()) }()
+	cfg.connect(servers)
+
+	ready := new(lifecycle.Ready)
+	registry := deps.Registry
+	if registry == nil {
+		registry = prometheus.NewRegistry()
+	}
+	labelled := func(role string) prometheus.Registerer {
+		return prometheus.WrapRegistererWith(prometheus.Labels{"role": role}, registry)
+	}
+	adm := admin.New(cfg.Admin, admin.Deps{Log: deps.Log, Gatherer: registry, Ready: ready, Catalog: deps.Catalog})
+	c, err := cache.New(cfg.Cache, cache.Deps{Log: deps.Log.With("role", "cache"), Registry: labelled("cache"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
+	if err != nil {
+		return err
+	}
+	g, err := gateway.New(cfg.Gateway, gateway.Deps{Log: deps.Log.With("role", "gateway"), Registry: labelled("gateway"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
+	if err != nil {
+		return err
+	}
+	// Every address is bound before anything runs, so that an occupied one is
+	// an error at once.
+	for _, listen := range []func() error{adm.Listen, c.Listen, g.Listen} {
+		if err := listen(); err != nil {
+			return err
+		}
+	}
+	group := lifecycle.New(lifecycle.Config{ShutdownDelay: cfg.ShutdownDelay, ShutdownTimeout: cfg.ShutdownTimeout}, lifecycle.Deps{Log: deps.Log, Ready: ready})
+	group.Add("admin", lifecycle.Started(adm.Run))
+	group.AddStep("topics", func(ctx context.Context) error {
+		_, err := kafka.EnsureTopics(ctx, cfg.Cache.Kafka, cfg.Topics, kafka.Deps{Log: deps.Log})
+		return err
+	})
+	group.Add("cache", lifecycle.Started(c.Run))
+	group.Add("gateway", lifecycle.Started(g.Run))
+	group.Add("announcement", lifecycle.Started(func(ctx context.Context) error {
+		if ready.Wait(ctx) == nil {
+			lifecycle.Announce(deps.Stdout, "eshop is ready", addresses(adm, c, g, servers))
+		}
+		<-ctx.Done()
+		return nil
+	}))
+	return group.Run(ctx)
+}
+
+// connect points the roles to the embedded servers that were started.
+func (c *Config) connect(s *embedded.Servers) {
+	if s.Redis != nil {
+		c.Cache.Redis.Addrs = []string{s.Redis.Addr()}
+		c.Gateway.Redis.Addrs = c.Cache.Redis.Addrs
+	}
+	if s.Kafka != nil {
+		c.Cache.Kafka.Brokers = []string{s.Kafka.Addr()}
+		c.Gateway.Kafka.Brokers = c.Cache.Kafka.Brokers
+	}
+	if s.ZooKeeper != nil {
+		c.Cache.ZooKeeper.Servers = []string{s.ZooKeeper.Addr()}
+		c.Gateway.ZooKeeper.Servers = c.Cache.ZooKeeper.Servers
+	}
+	if s.Origin != nil {
+		c.Cache.Origin.BaseURL = s.Origin.URL()
+	}
+}
+
+// addresses lists every listener of the process.
+func addresses(adm *admin.Server, c *cache.Role, g *gateway.Role, s *embedded.Servers) []lifecycle.Address {
+	list := append(g.Addresses(), c.Addresses()...)
+	list = append(list, lifecycle.Address{What: "admin", URL: "http://" + adm.Addr() + "/"})
+	if s.Origin != nil {
+		list = append(list, lifecycle.Address{What: "sample shop", URL: s.Origin.URL() + "/"})
+	}
+	if s.Redis != nil {
+		list = append(list, lifecycle.Address{What: "redis", URL: "redis://" + s.Redis.Addr()})
+	}
+	if s.Kafka != nil {
+		list = append(list, lifecycle.Address{What: "kafka", URL: "kafka://" + s.Kafka.Addr()})
+	}
+	if s.ZooKeeper != nil {
+		list = append(list, lifecycle.Address{What: "zookeeper", URL: "zookeeper://" + s.ZooKeeper.Addr()})
+	}
+	return list
+}

@@ -1,0 +1,363 @@
+package roles_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/embedded"
+	"eshop/pkg/embedded/origin"
+	"eshop/pkg/kafka"
+	"eshop/pkg/lab"
+	"eshop/pkg/lifecycle"
+	originclient "eshop/pkg/origin"
+	"eshop/pkg/rediscluster"
+	"eshop/pkg/zookeeper"
+	"eshop/roles"
+	"eshop/roles/cache"
+	"eshop/roles/gateway"
+)
+
+// runAsEshop makes the test binary behave as eshop itself, so that split
+// processes run exactly the code under test.
+const runAsEshop = "RUN_TEST_BINARY_AS_ESHOP"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(runAsEshop) != "" {
+		os.Exit(roles.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+	}
+	os.Exit(lab.Main(m))
+}
+
+// shape is a way to deploy the same fleet.
+type shape struct {
+	name        string
+	real, split bool
+}
+
+var shapes = []shape{
+	{"in-process on embedded servers", false, false},
+	{"in-process on real servers", true, false},
+	{"split processes on embedded servers", false, true},
+	{"split processes on real servers", true, true},
+}
+
+const fleetGateways, fleetCaches = 3, 2
+
+// fleet is three gateways and two cache processes over one set of servers and
+// one sample shop, which publishes nothing: the scenarios send the messages.
+type fleet struct {
+	t        testing.TB
+	name     string // prefix of everything on shared servers
+	cat      *catalog.Catalog
+	redis    []string
+	zk       []string
+	kafka    kafka.Config
+	shop     *origin.Server
+	gateways []string // host:port of the public listeners
+	client   *http.Client
+	producer *kafka.Producer
+	store    *rediscluster.Store
+}
+
+func (f *fleet) topic(name string) string { return f.name + "." + name }
+
+func newFleet(t testing.TB, s shape) *fleet {
+	t.Helper()
+	f := &fleet{t: t, name: lab.Name(t), client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
+	t.Cleanup(f.client.CloseIdleConnections)
+	kinds := catalog.DefaultKinds()
+	for i := range kinds {
+		kinds[i].Prefix = f.name + ":" + kinds[i].Prefix
+	}
+	var err error
+	if f.cat, err = catalog.New(kinds, nil); err != nil {
+		t.Fatal(err)
+	}
+	given := embedded.Config{OriginURL: "http://the.shop.is.started.below"}
+	if s.real {
+		given.RedisAddrs, given.KafkaBrokers, given.ZooKeeperServers = lab.Redis(t).Addrs(), lab.Kafka(t).Addrs(), lab.ZooKeeper(t).Addrs()
+	}
+	servers, err := embedded.Start(t.Context(), given, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := servers.Close(); err != nil {
+			t.Errorf("close the embedded servers: %v", err)
+		}
+	})
+	f.redis, f.zk, f.kafka.Brokers = given.RedisAddrs, given.ZooKeeperServers, given.KafkaBrokers
+	if !s.real {
+		f.redis, f.zk, f.kafka.Brokers = []string{servers.Redis.Addr()}, []string{servers.ZooKeeper.Addr()}, []string{servers.Kafka.Addr()}
+	}
+	if f.shop, err = origin.Start(t.Context(), origin.Config{Catalog: f.cat}, origin.Deps{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.shop.Close() })
+	_, err = kafka.EnsureTopics(t.Context(), f.kafka, []kafka.Topic{{Name: f.topic("change"), Partitions: 3}, {Name: f.topic("invalidate"), Partitions: 2},
+		{Name: f.topic("dead"), Partitions: 1}, {Name: f.topic("access"), Partitions: 1}}, kafka.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if f.store, err = rediscluster.New(rediscluster.Config{Addrs: f.redis}, f.cat, rediscluster.Deps{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.store.Close() })
+	if f.producer, err = kafka.NewProducer(kafka.ProducerConfig{Config: f.kafka}, kafka.Deps{}); err != nil {
+		t.Fatal(err)
+	}
+	background(t, "producer", f.producer.Run)
+	if s.split {
+		f.startSplit()
+	} else {
+		f.startInProcess()
+	}
+	return f
+}
+
+// background runs a function until the test's end.
+func background(t testing.TB, name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	})
+}
+
+func testLog() *slog.Logger {
+	if os.Getenv("TEST_LOG") == "" {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(os.Stderr, nil))
+}
+
+// role is what the fleet needs of either role.
+type role interface {
+	Listen() error
+	Run(context.Context) error
+}
+
+func (f *fleet) startInProcess() {
+	f.t.Helper()
+	session := zookeeper.Config{Servers: f.zk, Root: "/" + f.name}
+	redis := rediscluster.Config{Addrs: f.redis}
+	var ready []*lifecycle.Ready
+	start := func(name string, r role, err error, is *lifecycle.Ready) {
+		f.t.Helper()
+		if err == nil {
+			err = r.Listen()
+		}
+		if err != nil {
+			f.t.Fatalf("%s: %v", name, err)
+		}
+		background(f.t, name, r.Run)
+		ready = append(ready, is)
+	}
+	for i := range fleetCaches {
+		is := new(lifecycle.Ready)
+		is.Set("started", false, "")
+		id := fmt.Sprintf("cache-%d", i)
+		r, err := cache.New(cache.Config{ID: id, Addr: "127.0.0.1:0", Redis: redis, Kafka: f.kafka, ZooKeeper: session,
+			Origin:      originclient.Config{BaseURL: f.shop.URL()},
+			TopicChange: f.topic("change"), TopicInvalidate: f.topic("invalidate"), TopicDead: f.topic("dead"), Group: f.topic("group")},
+			cache.Deps{Log: testLog().With("role", id), Registry: prometheus.NewRegistry(), Catalog: f.cat, Ready: is})
+		start(id, r, err, is)
+	}
+	for i := range fleetGateways {
+		is := new(lifecycle.Ready)
+		is.Set("started", false, "")
+		id := fmt.Sprintf("gateway-%d", i)
+		r, err := gateway.New(gateway.Config{ID: id, Addr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", Redis: redis, Kafka: f.kafka, ZooKeeper: session,
+			TopicInvalidate: f.topic("invalidate")},
+			gateway.Deps{Log: testLog().With("role", id), Registry: prometheus.NewRegistry(), Catalog: f.cat, Ready: is})
+		start(id, r, err, is)
+		f.gateways = append(f.gateways, r.Addr())
+	}
+	for _, is := range ready {
+		is.Set("started", true, "")
+		ctx, cancel := context.WithTimeout(f.t.Context(), 20*time.Second)
+		if is.Wait(ctx) != nil {
+			f.t.Fatalf("not ready within 20 s: %v", is.Reasons())
+		}
+		cancel()
+	}
+	f.settled()
+}
+
+func (f *fleet) startSplit() {
+	f.t.Helper()
+	dir := f.t.TempDir()
+	var yaml strings.Builder
+	yaml.WriteString("kinds:\n")
+	for _, name := range []string{"product", "shop"} {
+		k := f.cat.Kind(name)
+		fmt.Fprintf(&yaml, "  - {name: %s, prefix: %q, url: %q, batch-url: %q, field: %q, service: %q, param: %q}\n", k.Name, k.Prefix, k.URL, k.BatchURL, k.Field, k.Service, k.Param)
+	}
+	file := filepath.Join(dir, "eshop.yaml")
+	if err := os.WriteFile(file, []byte(yaml.String()), 0o600); err != nil {
+		f.t.Fatal(err)
+	}
+	binary, err := os.Executable()
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	shared := []string{"--config", file, "--redis.addrs", strings.Join(f.redis, ","), "--kafka.brokers", strings.Join(f.kafka.Brokers, ","),
+		"--zookeeper.servers", strings.Join(f.zk, ","), "--zookeeper.root", "/" + f.name, "--kafka.topic.change", f.topic("change"),
+		"--kafka.topic.invalidate", f.topic("invalidate"), "--kafka.topic.dead", f.topic("dead"), "--kafka.topic.access", f.topic("access")}
+	start := func(command string, args ...string) *lab.Process {
+		return lab.Start(f.t, lab.Command{Path: binary, Dir: dir, Env: []string{runAsEshop + "=1"}, Args: append(append([]string{command}, shared...), args...)})
+	}
+	var caches, gateways []*lab.Process
+	for i := range fleetCaches {
+		caches = append(caches, start("cache", "--cache.id", fmt.Sprintf("cache-%d", i), "--cache.addr", "127.0.0.1:0", "--cache.admin-addr", "127.0.0.1:0",
+			"--kafka.group.cache", f.topic("group"), "--origin.url", f.shop.URL()))
+	}
+	for i := range fleetGateways {
+		gateways = append(gateways, start("gateway", "--gateway.id", fmt.Sprintf("gateway-%d", i), "--gateway.addr", "127.0.0.1:0",
+			"--gateway.peer-addr", "127.0.0.1:0", "--gateway.admin-addr", "127.0.0.1:0"))
+	}
+	for _, p := range caches {
+		p.WaitOutput("  cache ", 30*time.Second)
+	}
+	for _, p := range gateways {
+		line := p.WaitOutput("  product pages ", 30*time.Second)
+		_, url, ok := strings.Cut(line, "http://")
+		if !ok {
+			f.t.Fatalf("a gateway does not say where it listens: %q", line)
+		}
+		addr, _, _ := strings.Cut(url, "/")
+		f.gateways = append(f.gateways, addr)
+	}
+	f.settled()
+}
+
+// settled waits until every gateway serves a page: then rings and bus are known
+// to each.
+func (f *fleet) settled() {
+	f.t.Helper()
+	for _, g := range f.gateways {
+		f.until("the first page", func() (bool, string) {
+			a := f.get(g, "/product?productId=1000&shopId=50")
+			return a.status == http.StatusOK, fmt.Sprint(a.status, " ", a.body)
+		})
+	}
+}
+
+// until polls a condition; it must hold within twenty seconds.
+func (f *fleet) until(what string, ok func() (bool, string)) {
+	f.t.Helper()
+	tick := time.NewTicker(2 * time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(20 * time.Second)
+	for {
+		good, state := ok()
+		if good {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline:
+			f.t.Fatalf("not within 20 s: %s (now: %.600s)", what, state)
+		}
+	}
+}
+
+type answer struct {
+	status int
+	body   string
+	header http.Header
+}
+
+func (f *fleet) get(gateway, path string, headers ...string) answer {
+	return f.do(http.MethodGet, gateway, path, headers...)
+}
+
+func (f *fleet) do(method, gateway, path string, headers ...string) answer {
+	req, err := http.NewRequestWithContext(f.t.Context(), method, "http://"+gateway+path, nil)
+	if err != nil {
+		f.t.Errorf("%s %s: %v", method, path, err)
+		return answer{}
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	resp, err := f.client.Do(req)
+	if err != nil {
+		f.t.Errorf("%s %s: %v", method, path, err)
+		return answer{}
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		f.t.Errorf("%s %s: %v", method, path, err)
+	}
+	return answer{resp.StatusCode, string(body), resp.Header}
+}
+
+// edit changes the shop's data; nobody is told.
+func (f *fleet) edit(method, path, body string) {
+	f.t.Helper()
+	req, err := http.NewRequestWithContext(f.t.Context(), method, f.shop.URL()+path, bytes.NewBufferString(body))
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	req.Header.Set("Content-Type", "application/json")
+	resp, err := f.client.Do(req)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, _ := io.ReadAll(resp.Body); resp.StatusCode >= 300 {
+		f.t.Fatalf("%s %s: %s: %s", method, path, resp.Status, text)
+	}
+}
+
+// change sends a message the way a console producer does: a bare line, no key.
+func (f *fleet) change(line string) {
+	f.t.Helper()
+	if err := f.producer.Send(f.t.Context(), kafka.Record{Topic: f.topic("change"), Value: []byte(line)}); err != nil {
+		f.t.Fatalf("produce %s: %v", line, err)
+	}
+}
+
+// redisDo sends one command to the node that has the key.
+func (f *fleet) redisDo(t *testing.T, args ...string) {
+	t.Helper()
+	var last string
+	for _, addr := range f.redis {
+		conn, err := net.Dial("tcp", addr)
+		if err != nil {
+			last = err.Error()
+			continue
+		}
+		fmt.Fprintf(conn, "*%d\r\n", len(args))
+		for _, a := range args {
+			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(a), a)
+		}
+		line, err := bufio.NewReader(conn).ReadString('\n')
+		conn.Close()
+		if err == nil && line[0] != '-' {
+			return
+		}
+		last = line // MOVED: another node has it
+	}
+	t.Fatalf("redis %v: %s", args, last)
+}

@@ -166,6 +166,7 @@ type rig struct {
 	redis *fakeRedis
 	cache *fakeCache
 	peers *fakePeers
+	addr  string // of the peer listener, if the test opened one
 }
 
 // newRig is a gateway on fakes, without listeners and goroutines.
@@ -222,7 +223,9 @@ func ask(h fasthttp.RequestHandler, method, target string, headers ...string) *f
 	return ctx
 }
 
-func header(ctx *fasthttp.RequestCtx, name string) string { return string(ctx.Response.Header.Peek(name)) }
+func header(ctx *fasthttp.RequestCtx, name string) string {
+	return string(ctx.Response.Header.Peek(name))
+}
 
 // counter reads a counter's value.
 func counter(tb testing.TB, c prometheus.Counter) float64 {

@@ -1,0 +1,191 @@
+package gateway
+
+import (
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/ring"
+)
+
+// pair is two gateways with peer listeners on loopback. Both say that owner owns everything.
+func pair(t *testing.T, owner string, token [2]string) (a, b *rig) {
+	t.Helper()
+	rigs := map[string]*rig{}
+	var members []ring.Member
+	for i, id := range []string{"gw-1", "gw-2"} {
+		g := newRig(t, func(c *Config, _ *Deps) { c.ID, c.ClusterToken = id, token[i] })
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := g.peerServer()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			if err := s.Serve(l); err != nil {
+				t.Error(err)
+			}
+		}()
+		t.Cleanup(func() {
+			g.hosts.close()
+			if err := s.Shutdown(); err != nil {
+				t.Error(err)
+			}
+			<-done
+		})
+		g.addr = l.Addr().String()
+		rigs[id] = g
+		members = append(members, ring.Member{ID: id, Addr: l.Addr().String()})
+	}
+	for _, g := range rigs {
+		for _, m := range members {
+			if m.ID == owner {
+				g.peers.ring.Store(ring.New([]ring.Member{m}, 0))
+			}
+		}
+	}
+	return rigs["gw-1"], rigs["gw-2"]
+}
+
+func TestForwardToTheOwner(t *testing.T) {
+	a, b := pair(t, "gw-2", [2]string{"secret", "secret"})
+	for range 2 {
+		ctx := a.get(t, "/product/7?shopId=3", "Accept-Encoding", "gzip")
+		if ctx.Response.StatusCode() != 200 || header(ctx, "Content-Encoding") != "gzip" {
+			t.Fatalf("status %d, %s", ctx.Response.StatusCode(), ctx.Response.Header.String())
+		}
+		if body, err := ctx.Response.BodyGunzip(); err != nil || !strings.Contains(string(body), "Shop three") {
+			t.Fatalf("the page came over broken: %v", err)
+		}
+		if got := header(ctx, "Cache-Status"); !strings.HasSuffix(got, `, eshop; fwd=uri-miss; detail="peer; owner=gw-2"`) {
+			t.Errorf("Cache-Status = %q", got)
+		}
+		if header(ctx, "Eshop-Stamps") != "" {
+			t.Error("the public answer has the peers' header")
+		}
+	}
+	if a.redis.count() != 0 || b.redis.count() != 1 || a.l1.pages.Len() != 0 {
+		t.Errorf("Redis was asked %d times by the one, %d by the owner; %d pages kept; want 0 1 0", a.redis.count(), b.redis.count(), a.l1.pages.Len())
+	}
+	plain := a.get(t, "/product/7?shopId=3")
+	if code := a.get(t, "/product/7?shopId=3", "If-None-Match", header(plain, "Etag")).Response.StatusCode(); code != 304 {
+		t.Errorf("a conditional request through a peer: %d, want 304", code)
+	}
+	if code := a.get(t, "/product/99").Response.StatusCode(); code != 404 {
+		t.Errorf("an unknown product through a peer: %d, want 404", code)
+	}
+	if b.cache.count() != 1 || a.cache.count() != 0 {
+		t.Error("the owner's negative answer was not taken")
+	}
+}
+
+// 10, PITFALL 16: each gateway believes that the other one owns the page.
+func TestForwardLoop(t *testing.T) {
+	a, b := pair(t, "gw-2", [2]string{"secret", "secret"})
+	toB, _ := a.peers.Ring().Owner(0)
+	toA, _ := a.peers.Ring().Owner(0)
+	toA.ID, toA.Addr = "gw-1", a.addr
+	b.peers.ring.Store(ring.New([]ring.Member{toA}, 0))
+	wantPage(t, a.get(t, "/product/7"), "5599.0", "peer; owner=gw-2")
+	wantPage(t, b.get(t, "/product/7.json"), "", "peer; owner=gw-1")
+	if x, y := counter(t, a.metrics.forwarded), counter(t, b.metrics.forwarded); x != 1 || y != 1 {
+		t.Errorf("forwarded %v and %v times, want 1 and 1", x, y)
+	}
+	// One that takes its own listener for another gateway's.
+	b.l1.pages.Purge()
+	toB.ID = "gw-9"
+	b.peers.ring.Store(ring.New([]ring.Member{toB}, 0))
+	wantPage(t, b.get(t, "/product/7"), "5599.0", "peer; owner=gw-9")
+	if y := counter(t, b.metrics.forwarded); y != 2 {
+		t.Errorf("forwarded %v times, want 2", y)
+	}
+}
+
+// 3: the owner has not heard of a change yet that is known here.
+func TestOwnerBelowTheFloor(t *testing.T) {
+	a, b := pair(t, "gw-2", [2]string{"", ""})
+	wantPage(t, a.get(t, "/product/7"), "5599.0", "peer;")
+	a.redis.set(product(2, 20, "4999"))
+	a.floor.Raise(keyP7, catalog.Stamp{Version: 2, Token: 20})
+	wantPage(t, a.get(t, "/product/7"), "4999", "eshop-redis; hit")
+	if got := counter(t, a.metrics.forwardBelowFloor); got != 1 {
+		t.Errorf("%v refused answers are counted, want 1", got)
+	}
+	b.redis.set(product(2, 20, "4999"))
+	b.change(product(2, 20, "4999"))
+	a.l1.pages.Purge()
+	wantPage(t, a.get(t, "/product/7"), "4999", "peer;")
+}
+
+func TestOwnerUnreachable(t *testing.T) {
+	g := newRig(t, func(c *Config, _ *Deps) { c.PeerTimeout = 200 * time.Millisecond })
+	dead, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := dead.Addr().String()
+	g.peers.ring.Store(ring.New([]ring.Member{{ID: "gw-2", Addr: addr}}, 0))
+	// A stopped process: connections are accepted by the kernel, nobody answers.
+	start := time.Now()
+	wantPage(t, g.get(t, "/product/7"), "5599.0", "eshop-redis; hit")
+	if took := time.Since(start); took > 2*time.Second {
+		t.Errorf("a silent owner held the request up for %v", took)
+	}
+	if g.peers.ejected.Load() != 1 {
+		t.Errorf("the silent owner was ejected %d times, want 1", g.peers.ejected.Load())
+	}
+	dead.Close()
+	g.l1.pages.Purge()
+	wantPage(t, g.get(t, "/product/7"), "5599.0", "eshop; ")
+	if g.peers.ejected.Load() != 2 {
+		t.Error("a dead owner was not ejected")
+	}
+}
+
+func TestPeerListenerDemandsTheToken(t *testing.T) {
+	a, b := pair(t, "gw-2", [2]string{"wrong", "secret"})
+	wantPage(t, a.get(t, "/product/7"), "5599.0", "eshop-redis; hit") // refused by the peer, loaded here
+	for _, c := range []struct {
+		method, target, token string
+		want                  int
+	}{
+		{"GET", "/product/7", "", 401}, {"GET", "/product/7", "secre", 401}, {"GET", "/product/7", "secret", 200},
+		{"GET", "/-/ping", "", 401}, {"GET", "/-/ping", "secret", 204}, {"POST", "/product/7", "secret", 400}, {"GET", "/x", "secret", 400},
+	} {
+		ctx := ask(b.servePeer, c.method, c.target, "Authorization", "Bearer "+c.token)
+		if got := ctx.Response.StatusCode(); got != c.want {
+			t.Errorf("%s %s with %q: %d, want %d", c.method, c.target, c.token, got, c.want)
+		}
+	}
+	ctx := ask(b.servePeer, "GET", "/product/7", "Authorization", "Bearer secret")
+	if got, want := header(ctx, "Eshop-Stamps"), "product/7@0.1.10 shop/3@0.0.11"; got != want {
+		t.Errorf("Eshop-Stamps = %q, want %q", got, want)
+	}
+}
+
+func TestProbe(t *testing.T) {
+	a, b := pair(t, "gw-2", [2]string{"secret", "secret"})
+	m, _ := a.peers.Ring().Owner(0)
+	if err := a.probe(t.Context(), m); err != nil {
+		t.Error(err)
+	}
+	m.ID = "gw-3"
+	if err := a.probe(t.Context(), m); err == nil {
+		t.Error("another gateway at the address passed for the ejected one")
+	}
+	_ = b
+}
+
+func TestParseStamps(t *testing.T) {
+	for text, want := range map[string]bool{
+		"product/7@0.1.2": true, "product/7@0.1.2 shop/3@0.0.0": true, "": false, "product/7": false, "product/x@0.1.2": false, "@": false,
+		strings.Repeat("product/7@0.1.2 ", 10): false,
+	} {
+		if got, err := parseStamps(text); (err == nil) != want || want && len(got) == 0 {
+			t.Errorf("parseStamps(%q) = %v, %v; want success %v", text, got, err, want)
+		}
+	}
+}

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"eshop/pkg/docapi"
+	"eshop/pkg/invalidation"
 	"eshop/pkg/lru"
 )
 
@@ -89,7 +90,6 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 		{&m.coalesced, "gateway_coalesced_total", "Requests that shared another one's load."},
 		{&m.overloaded, "gateway_overloaded_total", "Requests refused because too many were waiting."},
 		{&m.invalidated, "gateway_invalidated_total", "Copies in L1 that a change made unusable."},
-		{&m.repairs, "redis_repairs_total", "Documents found below the floor in Redis and pulled again."},
 		{&m.redisErrors, "gateway_redis_errors_total", "Reads of Redis that failed and went to the cache role."},
 		{&m.refreshed, "gateway_refreshes_total", "Background refreshes that succeeded."},
 		{&m.refreshFailed, "gateway_refresh_failures_total", "Background refreshes that failed."},
@@ -105,6 +105,8 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 		*c.to = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_" + c.name, Help: c.help})
 		all = append(all, *c.to)
 	}
+	m.repairs = invalidation.NewRepairs()
+	all = append(all, m.repairs)
 	all = append(all, r.l1.collectors()...)
 	all = append(all,
 		gauge("gateway_waiting_requests", "Requests that wait for a load.", func() float64 { return float64(r.loads.Waiting() + r.forwards.Waiting()) }),
@@ -132,20 +134,8 @@ func gauge(name, help string, fn func() float64) prometheus.Collector {
 
 // collectors of the heap tier.
 func (c *l1) collectors() []prometheus.Collector {
-	all := []prometheus.Collector{
-		gauge("l1_bytes", "Bytes held by the heap tier.", func() float64 { return float64(c.bytes()) }),
-		gauge("l1_entries", "Pages, documents and negative entries in the heap tier.", func() float64 {
-			return float64(c.pages.Len() + c.docs.Len() + c.absents.Len())
-		}),
-		gauge("l1_flags", "Documents whose changes concern an entry of the heap tier.", func() float64 { return float64(c.index.size()) }),
-	}
-	for _, why := range lru.Reasons() {
-		all = append(all, prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "eshop_l1_evictions_total",
-			Help: "Entries that left the heap tier, by reason.", ConstLabels: prometheus.Labels{"reason": why.String()}}, func() float64 {
-			return float64(c.pages.Evictions(why) + c.docs.Evictions(why) + c.absents.Evictions(why))
-		}))
-	}
-	return all
+	return append(lru.Collectors(c.pages, c.docs, c.absents),
+		gauge("l1_flags", "Documents whose changes concern an entry of the heap tier.", func() float64 { return float64(c.index.size()) }))
 }
 
 // codeIndex finds a status among codes.

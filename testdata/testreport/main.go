@@ -31,6 +31,7 @@ type report struct {
 	skipped []string
 	passed  int
 	failed  int
+	broken  bool // a package failed: a test in it, its build, or its end
 }
 
 func main() {
@@ -51,7 +52,7 @@ func main() {
 		fmt.Println("SKIP", s)
 	}
 	fmt.Printf("%d tests passed, %d failed, %d skipped\n", r.passed, r.failed, len(r.skipped))
-	if r.failed > 0 || *strict && len(r.skipped) > 0 {
+	if r.broken || r.failed > 0 || *strict && len(r.skipped) > 0 {
 		os.Exit(1)
 	}
 }
@@ -83,8 +84,14 @@ func (r *report) line(line string) {
 			r.skipped = append(r.skipped, fmt.Sprintf("%s %s: %s", e.Package, e.Test, r.reason(n)))
 		}
 		delete(r.kept, n)
+	case "build-fail":
+		r.broken = true
 	case "fail":
-		r.failed++
+		if e.Test == "" {
+			r.broken = true
+		} else {
+			r.failed++
+		}
 		fmt.Fprint(r.out, strings.Join(r.kept[n], ""))
 		delete(r.kept, n)
 	}

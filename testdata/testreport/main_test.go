@@ -31,8 +31,8 @@ func TestReport(t *testing.T) {
 	if got := out.String(); got != want {
 		t.Errorf("output: got %q, want %q", got, want)
 	}
-	if r.passed != 1 || r.failed != 2 {
-		t.Errorf("got %d passed and %d failed, want 1 and 2", r.passed, r.failed)
+	if r.passed != 1 || r.failed != 1 || !r.broken {
+		t.Errorf("got %d passed, %d failed, broken %t, want 1, 1, true", r.passed, r.failed, r.broken)
 	}
 	if got, want := strings.Join(r.skipped, ";"), "p B: b_test.go:1: no server"; got != want {
 		t.Errorf("skipped: got %q, want %q", got, want)

@@ -145,10 +145,13 @@ func (p *process) wait(limit time.Duration) (code int, ended bool) {
 	}
 	select {
 	case <-r.exited:
-		return r.code, true
 	case <-time.After(limit):
-		return 0, false
+		// Both may have been ready, as they are for a process that has ended and a limit of 0.
+		if !r.ended() {
+			return 0, false
+		}
 	}
+	return r.code, true
 }
 
 func (p *process) running() bool {

@@ -49,14 +49,14 @@ func (g *Group) ConsumeClaim(s sarama.ConsumerGroupSession, in sarama.ConsumerGr
 	ctx, cancel := context.WithCancel(context.WithoutCancel(s.Context()))
 	defer cancel()
 	c := &claim{g: g, session: s, partition: in.Partition(), ctx: ctx, next: -1, marked: -1, high: in.HighWaterMarkOffset, readAt: time.Now()}
+	if start := in.InitialOffset(); start >= 0 {
+		c.next = start
+	}
 	g.mu.Lock()
 	if g.session != nil {
 		g.session.claims[c.partition] = c
 	}
 	g.mu.Unlock()
-	if start := in.InitialOffset(); start >= 0 {
-		c.next = start
-	}
 	c.read(s.Context(), in.Messages())
 	g.drain(c, cancel)
 	return nil

@@ -136,7 +136,7 @@ func TestProducerPartitionsByCRC32(t *testing.T) {
 			p.Offer(kafka.Record{Topic: topic, Key: fmt.Appendf(nil, "%d", i), Value: []byte("v")})
 		}
 		until(t, 30*time.Second, "all are read", func() bool { return out.count() == 100 })
-		for _, r := range out.records {
+		for _, r := range out.all() {
 			if want := int32(crc32.ChecksumIEEE(r.Key) % 5); r.Partition != want {
 				t.Errorf("key %s: got partition %d, want %d", r.Key, r.Partition, want)
 			}
@@ -155,7 +155,7 @@ func TestProducerManualPartitionAndTimes(t *testing.T) {
 			p.Offer(kafka.Record{Topic: topic, Partition: int32(i % 3), Key: []byte("same"), Value: fmt.Append(nil, i), Time: base.Add(time.Duration(i*(1-2*(i%2))) * time.Second)})
 		}
 		until(t, 30*time.Second, "all are read", func() bool { return out.count() == 30 })
-		for _, r := range out.records {
+		for _, r := range out.all() {
 			var i int
 			_, _ = fmt.Sscan(string(r.Value), &i)
 			if want := base.Add(time.Duration(i*(1-2*(i%2))) * time.Second); r.Partition != int32(i%3) || !r.Time.Equal(want) {

@@ -200,6 +200,12 @@ func (s *sink) count() int {
 	return len(s.records)
 }
 
+func (s *sink) all() []kafka.Record {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]kafka.Record(nil), s.records...)
+}
+
 func (s *sink) values() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -7,8 +7,8 @@
 // and is never killed or paused: tests keep apart by [Name]. A test that breaks things takes a cluster of its own from
 // [RedisNew], [ZooKeeperNew] or [KafkaNew], which ends with the test.
 //
-// On two busy cores Redis was ready in 2.4 s, ZooKeeper in 3.7 s, Kafka in 4.2 s (12.6 s without the class archive that
-// testdata/lab-setup.sh makes, the other two starting beside it).
+// On two busy cores Redis was ready in 2.4 s, ZooKeeper in 3.7 s and Kafka, started alone, in 4.2 s. With all three started
+// at once Kafka took 9.5 s. It uses the class archive that testdata/lab-setup.sh makes, and is slower without.
 //
 // # The keeper
 //

@@ -96,7 +96,7 @@ func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {
 // lookup: no network, no log, no lock held over I/O (invariant 6).
 func (r *Role) serveL1(ctx *fasthttp.RequestCtx, key pageKey, start time.Time, peer bool) (layer, int, bool) {
 	now := start.UnixNano()
-	p, ok := r.l1.pages.Get(key)
+	p, ok := r.l1.pages.GetAt(key, start)
 	if !ok {
 		return r.serveAbsent(ctx, key, start, peer)
 	}

@@ -136,6 +136,23 @@ func (c *Client) do(ctx context.Context, m ring.Member, path string, q url.Value
 	return resp, nil
 }
 
+// pingPath answers 204 whenever the process serves at all.
+const pingPath = "/v1/ping"
+
+// Probe asks a member whether it serves; membership calls it for one that was
+// ejected. A process that is stopped, not dead, accepts and does not answer.
+func (c *Client) Probe(ctx context.Context, m ring.Member) error {
+	resp, err := c.do(ctx, m, pingPath, nil)
+	if err != nil {
+		return err
+	}
+	resp.Body.Close()
+	if resp.StatusCode != http.StatusNoContent {
+		return fmt.Errorf("probe cache member %s at %s: it answered %s", m.ID, m.Addr, resp.Status)
+	}
+	return nil
+}
+
 func (c *Client) getFrom(ctx context.Context, m ring.Member, req Request) (Reply, error) {
 	q := url.Values{}
 	if !req.Min.IsZero() {

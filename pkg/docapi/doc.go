@@ -4,6 +4,7 @@
 //
 //	GET /v1/doc/<kind>/<id>[?min=<stamp>][&revalidate=1]
 //	GET /v1/docs?key=<kind>/<id>[@<stamp>]&key=…   (at most 128 keys)
+//	GET /v1/ping
 //
 // A single answer is the document's own bytes with its facts in headers:
 //

@@ -206,6 +206,24 @@ func TestNextOwner(t *testing.T) {
 	}
 }
 
+func TestProbe(t *testing.T) {
+	stuck := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
+	defer stuck.Close()
+	c := docapi.NewClient(docapi.ClientConfig{Token: "x"}, &members{}, docapi.Deps{})
+	defer c.Close()
+	if err := c.Probe(t.Context(), ring.Member{ID: "a", Addr: serve(t, everything(), "x")}); err != nil {
+		t.Errorf("a member that serves: %v", err)
+	}
+	if err := c.Probe(t.Context(), ring.Member{ID: "a", Addr: serve(t, everything(), "y")}); err == nil {
+		t.Error("a member with another token passed")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if err := c.Probe(ctx, ring.Member{ID: "a", Addr: strings.TrimPrefix(stuck.URL, "http://")}); err == nil {
+		t.Error("a member that accepts and does not answer passed")
+	}
+}
+
 func TestCallerWhoLeavesEjectsNobody(t *testing.T) {
 	stuck := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer stuck.Close()

@@ -38,6 +38,7 @@ func NewHandler(cfg HandlerConfig, cat *catalog.Catalog, src Source) http.Handle
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/doc/{kind}/{id}", h.one)
 	mux.HandleFunc("GET /v1/docs", h.many)
+	mux.HandleFunc("GET "+pingPath, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) })
 	for path, kind := range map[string]string{"/getProductInfo": "product", "/getShopInfo": "shop"} {
 		if k := cat.Kind(kind); k != nil && k.Param != "" {
 			mux.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { h.seed(w, r, k) })

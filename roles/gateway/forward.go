@@ -178,7 +178,7 @@ func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*p
 		deadline = d
 	}
 	if err := r.hosts.at(owner.Addr).DoDeadline(req, resp, deadline); err != nil {
-		if ctx.Err() == nil {
+		if ctx.Err() == nil && (!errors.Is(err, fasthttp.ErrTimeout) || r.silent(ctx, owner)) {
 			r.peers.Eject(owner.ID, err)
 		}
 		return nil, fmt.Errorf("ask the owner %s at %s: %w", owner.ID, owner.Addr, err)
@@ -198,6 +198,14 @@ func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*p
 	a.cacheStatus = bytes.Clone(resp.Header.PeekBytes(r.headers.cacheStatus))
 	a.cacheControl = bytes.Clone(resp.Header.PeekBytes(r.headers.cacheControl))
 	return a, nil
+}
+
+// silent tells a peer that is gone from one that waits for a slow origin: only
+// the first does not answer a probe either.
+func (r *Role) silent(ctx context.Context, m ring.Member) bool {
+	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
+	return r.probe(ctx, m) != nil && ctx.Err() != context.Canceled
 }
 
 var errNoStamps = errors.New("it does not say how old it is (no header Eshop-Stamps)")

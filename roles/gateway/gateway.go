@@ -84,7 +84,8 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if r.zk, err = zookeeper.New(r.cfg.ZooKeeper, zookeeper.Deps{Log: r.log, Registry: deps.Registry}); err != nil {
 		return fail("the ZooKeeper client", err)
 	}
-	r.cacheRing = membership.New(membership.Config{Role: "cache"}, membership.Deps{Log: r.log, Session: r.zk})
+	r.cacheRing = membership.New(membership.Config{Role: "cache", Probe: func(ctx context.Context, m ring.Member) error { return r.docs.Probe(ctx, m) }},
+		membership.Deps{Log: r.log, Session: r.zk})
 	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout}, r.cacheRing, docapi.Deps{Log: r.log})
 	r.source = r.docs
 	r.subscriber, err = invalidation.NewSubscriber(

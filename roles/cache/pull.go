@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -179,6 +178,3 @@ func (r *Role) token(ctx context.Context, key catalog.Key) (token int64, release
 }
 
 func lockName(key catalog.Key) string { return fmt.Sprintf("%s-%d", key.Kind, key.ID) }
-
-// errNoToken is returned when ZooKeeper gave no token in time.
-var errNoToken = errors.New("ZooKeeper gave no token")

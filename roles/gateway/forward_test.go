@@ -145,6 +145,20 @@ func TestOwnerUnreachable(t *testing.T) {
 	}
 }
 
+// A slow origin keeps the owner's answer back; the owner itself is well and
+// keeps its keys, or every gateway would eject every other one.
+func TestSlowOwnerIsNotEjected(t *testing.T) {
+	a, b := pair(t, "gw-2", [2]string{})
+	release := make(chan struct{})
+	b.redis.before = func([]catalog.Key) { <-release }
+	defer close(release)
+	a.hosts.timeout, a.cfg.PeerTimeout = 100*time.Millisecond, 100*time.Millisecond
+	wantPage(t, a.get(t, "/product/7"), "5599.0", "eshop-redis; hit") // loaded here instead
+	if n := a.peers.ejected.Load(); n != 0 {
+		t.Errorf("the slow owner was ejected %d times, want 0", n)
+	}
+}
+
 func TestPeerListenerDemandsTheToken(t *testing.T) {
 	a, b := pair(t, "gw-2", [2]string{"wrong", "secret"})
 	wantPage(t, a.get(t, "/product/7"), "5599.0", "eshop-redis; hit") // refused by the peer, loaded here

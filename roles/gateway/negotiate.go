@@ -64,6 +64,10 @@ func thousandths(text []byte) int {
 // acceptsGzip reads an Accept-Encoding header: gzip is used when it is named, or
 // covered by *, with a weight above zero and not below that of identity.
 func acceptsGzip(header []byte) bool {
+	// What browsers send ("gzip, deflate, br"): named first, nothing weighted.
+	if bytes.HasPrefix(header, []byte("gzip,")) && bytes.IndexByte(header, ';') < 0 {
+		return true
+	}
 	gzip, star, identity := -1, -1, -1
 	for rest := header; len(rest) > 0; {
 		var e []byte
@@ -87,6 +91,11 @@ func acceptsGzip(header []byte) bool {
 // prefersJSON reads an Accept header: JSON is given when it has the higher
 // weight, or the same one and is named more exactly; HTML otherwise.
 func prefersJSON(header []byte) bool {
+	// What browsers send ("text/html,…"): HTML at full weight, which JSON could
+	// equal but not exceed.
+	if bytes.HasPrefix(header, []byte("text/html,")) {
+		return false
+	}
 	var json, html preference
 	for rest := header; len(rest) > 0; {
 		var e []byte

@@ -2,6 +2,9 @@ package roles
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net"
 
 	"eshop/pkg/admin"
 	"eshop/pkg/config"
@@ -36,7 +39,7 @@ ZooKeeper shell and further eshop roles can join there.`,
 			s.origin.define(set)
 			s.security.defineCluster(set)
 			s.security.defineAdmin(set)
-			s.process.define(set)
+			s.process.define(set, "info")
 			s.process.defineAdmin(set)
 			s.process.defineShutdown(set)
 		},
@@ -63,10 +66,29 @@ ZooKeeper shell and further eshop roles can join there.`,
 				if err := admin.RegisterProcess(registry, cfg.Admin.Build, "all", nil); err != nil {
 					return err
 				}
-				return all.Run(ctx, cfg, all.Deps{
+				err := all.Run(ctx, cfg, all.Deps{
 					Log: p.logger(s.process.logLevel, s.process.logFormat), Registry: registry, Catalog: cat, Stdout: p.stdout,
 				})
+				return s.embedded.nameFlag(err)
 			}
 		},
 	}
+}
+
+// nameFlag adds to the error of an occupied address which flag moves the embedded server elsewhere:
+// the servers themselves know nothing of flags.
+func (e *embeddedSettings) nameFlag(err error) error {
+	var failed *net.OpError
+	if !errors.As(err, &failed) || failed.Op != "listen" || failed.Addr == nil {
+		return err
+	}
+	for _, l := range []listen{
+		{"embedded.redis-addr", e.redisAddr}, {"embedded.kafka-addr", e.kafkaAddr},
+		{"embedded.zookeeper-addr", e.zookeeperAddr}, {"origin.sample-addr", e.sampleAddr},
+	} {
+		if addr, resolveErr := net.ResolveTCPAddr("tcp", l.addr); resolveErr == nil && addr.Port != 0 && addr.String() == failed.Addr.String() {
+			return fmt.Errorf("%w (--%s sets this address)", err, l.flag)
+		}
+	}
+	return err
 }

@@ -254,13 +254,33 @@ func functions(s *source) []*ast.FuncDecl {
 	return all
 }
 
-// calls reports where the file calls pkg.name.
-func (s *source) calls(pkg, name string) []ast.Node {
-	var found []ast.Node
+// sleeps reports where the file calls time.Sleep, but for the pauses of loops that look at a clock or a
+// context too: those poll for a state until a deadline.
+func (s *source) sleeps() []ast.Node {
+	var loops []ast.Node
 	ast.Inspect(s.file, func(n ast.Node) bool {
+		if loop, ok := n.(*ast.ForStmt); ok {
+			for _, name := range []string{"After", "Before", "Since", "Err"} {
+				if len(calls(loop, "", name)) > 0 {
+					loops = append(loops, loop)
+				}
+			}
+		}
+		return true
+	})
+	return slices.DeleteFunc(calls(s.file, "time", "Sleep"), func(n ast.Node) bool {
+		return slices.ContainsFunc(loops, func(loop ast.Node) bool { return loop.Pos() <= n.Pos() && n.End() <= loop.End() })
+	})
+}
+
+// calls lists the calls of a method, or of a package's function, of that name; x is the package or
+// variable in front of it, empty for any expression.
+func calls(within ast.Node, x, name string) []ast.Node {
+	var found []ast.Node
+	ast.Inspect(within, func(n ast.Node) bool {
 		if call, ok := n.(*ast.CallExpr); ok {
 			if sel, ok := call.Fun.(*ast.SelectorExpr); ok && sel.Sel.Name == name {
-				if x, ok := sel.X.(*ast.Ident); ok && x.Name == pkg {
+				if ident, ok := sel.X.(*ast.Ident); x == "" || ok && ident.Name == x {
 					found = append(found, call)
 				}
 			}

@@ -146,8 +146,8 @@ func violations(files []*source) []string {
 		}
 		if s.test {
 			if !slices.Contains(s.imports, "testing/synctest") {
-				for _, call := range s.calls("time", "Sleep") {
-					say("%s: a test sleeps outside of testing/synctest", s.at(call))
+				for _, call := range s.sleeps() {
+					say("%s: a test sleeps, and neither polls until a deadline nor uses testing/synctest", s.at(call))
 				}
 			}
 			continue
@@ -256,7 +256,7 @@ func TestViolationsAreFound(t *testing.T) {
 		"roles/doc.go":              file(doc + "import (\n_ \"eshop/roles/all\"\n_ \"github.com/spf13/cobra\"\n)\n"),
 		"roles/all/all.go":          file(doc + "import (\n_ \"eshop/roles\"\n_ \"eshop/roles/cache\"\n_ \"eshop/pkg/embedded\"\n)\n"),
 		"roles/cache/cache.go":      file(doc + "import (\n_ \"eshop/roles/gateway\"\n_ \"eshop/roles/cache/inner\"\n_ \"github.com/spf13/cobra\"\n_ \"github.com/valyala/fasthttp\"\n_ \"github.com/prometheus/client_golang/prometheus\"\n)\n"),
-		"roles/cache/cache_test.go": file("package x_test\nimport _ \"eshop/pkg/lab\"\nimport \"time\"\nfunc f() { time.Sleep(1) }\n"),
+		"roles/cache/cache_test.go": file("package x_test\nimport _ \"eshop/pkg/lab\"\nimport \"time\"\nfunc f() { time.Sleep(1)\nfor time.Now().Before(end) { time.Sleep(1) }\nfor { time.Sleep(1) } }\n"),
 		"roles/gateway/gateway.go":  file(doc + "import (\n_ \"eshop/pkg/lab\"\n_ \"eshop/pkg/embedded/redis\"\n_ \"github.com/valyala/fasthttp\"\n)\n"),
 		"pkg/catalog/catalog.go":    file(doc + "import (\n_ \"fmt\"\n_ \"eshop/pkg/ring\"\n_ \"golang.org/x/sync/errgroup\"\n)\n"),
 		"pkg/ring/ring.go":          file(doc + "import (\n_ \"eshop/roles/cache\"\n_ \"github.com/redis/go-redis/v9\"\n_ \"example.org/left/pad\"\n)\nfunc init() {}\n"),
@@ -299,7 +299,8 @@ func g(p *int) { count++; cache["a"] = *p }
 		"roles/cache/cache.go: imports eshop/roles/gateway: a role imports neither a sibling nor what is above it",
 		"roles/cache/cache.go: imports github.com/spf13/cobra: the home of this module is roles",
 		"roles/cache/cache.go: imports github.com/valyala/fasthttp: the home of this module is roles/gateway",
-		"roles/cache/cache_test.go:4: a test sleeps outside of testing/synctest",
+		"roles/cache/cache_test.go:4: a test sleeps, and neither polls until a deadline nor uses testing/synctest",
+		"roles/cache/cache_test.go:6: a test sleeps, and neither polls until a deadline nor uses testing/synctest",
 		"roles/gateway/gateway.go: imports eshop/pkg/lab: pkg/lab is for tests",
 		"roles/gateway/gateway.go: imports eshop/pkg/embedded/redis: embedded servers are started by roles/all; everything else knows addresses only",
 		"pkg/util: no file has a package comment",

@@ -42,7 +42,7 @@ does no more than that. Redis Cluster needs no preparation.`,
 			}
 			s.kafka.define(set)
 			s.zookeeper.define(set)
-			s.process.define(set)
+			s.process.define(set, "warn")
 		},
 		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
 			catalogOf(loaded, problems) // not needed here, but the file should be right as a whole

@@ -31,7 +31,7 @@ the admin listener says what it waits for. Create the topics once with "eshop bo
 			s.origin.define(set)
 			s.security.defineCluster(set)
 			s.security.defineAdmin(set)
-			s.process.define(set)
+			s.process.define(set, "info")
 			s.process.defineShutdown(set)
 		},
 		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {

@@ -29,7 +29,7 @@ what it waits for, and a running gateway goes on serving what it has when they a
 			s.zookeeper.define(set)
 			s.security.defineCluster(set)
 			s.security.defineAdmin(set)
-			s.process.define(set)
+			s.process.define(set, "info")
 			s.process.defineShutdown(set)
 		},
 		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {

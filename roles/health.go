@@ -31,7 +31,7 @@ func healthCommand() command {
 			s.process.defineAdmin(set)
 			s.gateway.defineAdmin(set)
 			s.cache.defineAdmin(set)
-			s.process.define(set)
+			s.process.define(set, "warn")
 		},
 		prepare: func(s *settings, _ config.Loaded, _ []string, _ *config.Problems) run {
 			return func(ctx context.Context, _ process) error {

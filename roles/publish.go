@@ -19,6 +19,10 @@ import (
 // maxLine bounds one line of standard input; a change message has about a hundred bytes.
 const maxLine = 64 << 10
 
+// flushTimeout bounds the end of the producer. Every message was waited for, so all it may still hold
+// are those that were given up.
+const flushTimeout = 200 * time.Millisecond
+
 // publication is what the flags of publish say.
 type publication struct {
 	kind, id, op, version, line string
@@ -55,7 +59,7 @@ line of output. A message that could not be understood is not sent.`,
 				set.OfInvocation(name)
 			}
 			s.kafka.define(set)
-			s.process.define(set)
+			s.process.define(set, "warn")
 		},
 		prepare: func(s *settings, loaded config.Loaded, words []string, problems *config.Problems) run {
 			cat := catalogOf(loaded, problems)
@@ -79,7 +83,7 @@ line of output. A message that could not be understood is not sent.`,
 			return func(ctx context.Context, p process) error {
 				cfg.ClientID = "eshop-publish"
 				log := p.logger(s.process.logLevel, s.process.logFormat)
-				producer, err := kafka.NewProducer(kafka.ProducerConfig{Config: cfg}, kafka.Deps{Log: log})
+				producer, err := kafka.NewProducer(kafka.ProducerConfig{Config: cfg, FlushTimeout: flushTimeout}, kafka.Deps{Log: log})
 				if err != nil {
 					return fmt.Errorf("set up the Kafka producer: %w", err)
 				}

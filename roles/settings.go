@@ -182,13 +182,14 @@ type processSettings struct {
 	delay, timeout      time.Duration
 }
 
-func (p *processSettings) define(set *config.Set) {
+// define takes the default log level: a command that runs for a moment is quieter than a role.
+func (p *processSettings) define(set *config.Set, level string) {
 	set.Area("Process")
 	set.Text(&p.configFile, "config", "file", "", "YAML file with the same keys as the flags")
 	set.Switch(&p.check, "check-config", false, "print the settings in effect, without secrets, and exit")
 	set.OfInvocation("config")
 	set.OfInvocation("check-config")
-	set.Choice(&p.logLevel, "log.level", "info", []string{"debug", "info", "warn", "error"}, "least level that is logged")
+	set.Choice(&p.logLevel, "log.level", level, []string{"debug", "info", "warn", "error"}, "least level that is logged")
 	set.Choice(&p.logFormat, "log.format", "text", []string{"text", "json"}, "form of the log")
 }
 

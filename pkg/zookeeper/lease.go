@@ -9,6 +9,9 @@ import (
 	"github.com/go-zookeeper/zk"
 )
 
+// settlePause is a thousand times what the library needs to look for watches.
+const settlePause = 20 * time.Millisecond
+
 // lease says until when, by this process's clock, the servers cannot have
 // expired the session, with a third of the timeout to spare. Tickets that are
 // registered while it lapses are lost, even if it is renewed afterwards.
@@ -151,6 +154,9 @@ func (l *link) beat(ctx context.Context) {
 func (l *link) heartbeat(ctx context.Context, attachment int) {
 	ctx, cancel := context.WithTimeout(ctx, l.lease.sessionTimeout()/3)
 	defer cancel()
+	if !l.settled(ctx) {
+		return
+	}
 	sent := time.Now()
 	_, err := callUnbounded(ctx, l, func(conn *zk.Conn) (string, error) {
 		if auth := l.s.cfg.Auth; auth != nil && !l.authed.Load() {
@@ -174,6 +180,26 @@ func (l *link) heartbeat(ctx context.Context, attachment int) {
 		l.dialer.cut()
 	case !errors.Is(err, errGone) && !errors.Is(err, context.Canceled):
 		l.s.log.Debug("ZooKeeper heartbeat failed", "error", err)
+	}
+}
+
+// settled waits, once for each session, until the library has certainly looked
+// for watches to restore on the new connection: it does so beside its answer
+// to the first request, and must find none. Later connections have the wire's
+// care. False when the link or ctx has ended.
+func (l *link) settled(ctx context.Context) bool {
+	if l.guard.Load() != nil {
+		return true
+	}
+	timer := time.NewTimer(settlePause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	case <-l.gone:
+		return false
 	}
 }
 

@@ -39,15 +39,17 @@ type link struct {
 
 func newLink(s *Session) *link {
 	ctx, end := context.WithCancel(context.Background())
+	gone := make(chan struct{})
 	l := &link{
 		s:     s,
-		gone:  make(chan struct{}),
+		gone:  gone,
 		end:   end,
 		kick:  make(chan struct{}, 1),
 		calls: make(chan struct{}, s.cfg.MaxCalls),
 		nodes: make(chan struct{}, s.cfg.MaxTickets),
 		dialer: &dialer{
 			ctx:       ctx,
+			gone:      gone,
 			round:     len(s.cfg.Servers),
 			handshake: max(s.cfg.SessionTimeout/3, 500*time.Millisecond),
 		},

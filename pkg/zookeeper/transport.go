@@ -55,13 +55,21 @@ func (s *servers) Connected() {}
 
 // dialer connects for one link, never again once the link is gone.
 type dialer struct {
-	ctx       context.Context // ends when the link is gone
+	ctx       context.Context // ends when there shall be no connection any more
+	gone      <-chan struct{} // closed when the session has expired or is being closed
 	round     int             // servers tried before the first pause
 	handshake time.Duration   // from the connection to the server's answer to the handshake
 	mu        sync.Mutex
 	attempts  int  // since a server last answered a handshake
 	known     bool // a server has answered one
-	current   *wire
+
+	// The library restores its watches once for each reconnect, but the
+	// request may be written to a later connection than the one it was meant
+	// for. All are out, that of the present connection included, when as many
+	// were written as there were reconnects.
+	reconnects int
+	restores   int
+	current    *wire
 }
 
 // dial is what the client library calls. The first round over the servers goes
@@ -98,7 +106,12 @@ func (d *dialer) dial(network, address string, _ time.Duration) (net.Conn, error
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.current = newWire(conn, d.handshake, d.known)
+	d.current = newWire(conn, d.handshake)
+	if d.known {
+		d.current.setting, d.current.waited = d.restored, d.settle
+	} else {
+		d.current.pass()
+	}
 	return d.current, nil
 }
 
@@ -107,11 +120,41 @@ func (d *dialer) dial(network, address string, _ time.Duration) (net.Conn, error
 func (d *dialer) established() time.Duration {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.known {
+		d.reconnects++
+	}
 	d.attempts, d.known = 0, true
 	if d.current == nil {
 		return 0
 	}
 	return d.current.established()
+}
+
+// restored counts a request that restores watches.
+func (d *dialer) restored(w *wire) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.restores++
+	if d.restores >= d.reconnects {
+		d.restores = d.reconnects
+		w.pass()
+	}
+}
+
+// settle gives up on a request that restores watches: the library drops one
+// that it takes up in the moment the connection breaks. It drops one as well
+// when it is being closed; nobody waits for answers then, and the request that
+// ends the session has been written by now, so false: no answer shall pass.
+func (d *dialer) settle() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.restores = d.reconnects
+	select {
+	case <-d.gone:
+		return false
+	default:
+		return true
+	}
 }
 
 // cut breaks the present connection: the library then takes the next server.

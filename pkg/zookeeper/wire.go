@@ -11,7 +11,7 @@ import (
 
 // restoreLimit is how long answers are held back for the library to restore
 // its watches.
-const restoreLimit = time.Second
+const restoreLimit = 300 * time.Millisecond
 
 const opSetWatches = 101
 
@@ -39,6 +39,8 @@ type wire struct {
 	net.Conn
 	limit    *time.Timer
 	timeout  atomic.Int64 // session timeout granted, ms
+	setting  func(*wire)  // called when a request that restores watches was written
+	waited   func() bool  // called when there was none for too long; false: close
 	restored chan struct{}
 	restore  sync.Once
 	closed   chan struct{}
@@ -50,19 +52,21 @@ type wire struct {
 	rest    int  // bytes left of the present frame
 }
 
-func newWire(conn net.Conn, handshake time.Duration, reconnect bool) *wire {
+func newWire(conn net.Conn, handshake time.Duration) *wire {
 	w := &wire{
 		Conn:     conn,
 		limit:    time.AfterFunc(handshake, func() { conn.Close() }),
 		restored: make(chan struct{}),
 		closed:   make(chan struct{}),
 		buffer:   bufio.NewReader(conn),
-	}
-	if !reconnect {
-		w.restore.Do(func() { close(w.restored) })
+		setting:  (*wire).pass,
+		waited:   func() bool { return true },
 	}
 	return w
 }
+
+// pass lets answers through from now on.
+func (w *wire) pass() { w.restore.Do(func() { close(w.restored) }) }
 
 // established ends the limit of the handshake and returns the session timeout
 // granted.
@@ -107,7 +111,11 @@ func (w *wire) awaitRestored() error {
 	case <-w.closed:
 		return net.ErrClosed
 	case <-timer.C:
-		w.restore.Do(func() { close(w.restored) })
+		if !w.waited() {
+			w.Close()
+			return net.ErrClosed
+		}
+		w.pass()
 	}
 	return nil
 }
@@ -117,7 +125,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	if _, err := w.Conn.Write(p); err != nil {
 		w.Close()
 	} else if len(p) >= 12 && binary.BigEndian.Uint32(p[8:]) == opSetWatches {
-		w.restore.Do(func() { close(w.restored) })
+		w.setting(w)
 	}
 	return len(p), nil
 }

@@ -46,12 +46,17 @@ func TestWireHoldsAnswersBack(t *testing.T) {
 		{"first connection", false, func(*wire) {}, 0, nil},
 		{"watches restored", true, func(w *wire) { w.Write([]byte{0, 0, 0, 8, 0, 0, 0, 1, 0, 0, 0, opSetWatches}) }, 100 * time.Millisecond, nil},
 		{"never restored", true, func(*wire) {}, restoreLimit, nil},
+		{"never restored while closing", true, func(*wire) {}, restoreLimit, net.ErrClosed},
 		{"closed", true, func(w *wire) { w.Close() }, 100 * time.Millisecond, net.ErrClosed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				client, server := net.Pipe()
-				w := newWire(client, time.Minute, test.reconnect)
+				w := newWire(client, time.Minute)
+				if !test.reconnect {
+					w.pass()
+				}
+				w.waited = func() bool { return test.err == nil }
 				defer w.Close()
 				defer server.Close()
 				frames := [][]byte{
@@ -99,7 +104,7 @@ func TestWireEndsALateHandshake(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		client, server := net.Pipe()
 		defer server.Close()
-		w := newWire(client, 3*time.Second, false)
+		w := newWire(client, 3*time.Second)
 		began := time.Now()
 		if _, err := w.Read(make([]byte, 4)); err == nil {
 			t.Error("read: got nil, want an error")
@@ -112,4 +117,46 @@ func TestWireEndsALateHandshake(t *testing.T) {
 			t.Errorf("write: got %d, %v; want 3, nil", n, err)
 		}
 	})
+}
+
+// A request that restores watches may be left over from the connection before:
+// only as many as there were reconnects let answers pass.
+func TestDialerCountsRestores(t *testing.T) {
+	var d dialer
+	ends := func() *wire {
+		client, server := net.Pipe()
+		t.Cleanup(func() { client.Close(); server.Close() })
+		w := newWire(client, time.Minute)
+		t.Cleanup(func() { w.Close() })
+		return w
+	}
+	passes := func(w *wire) bool {
+		select {
+		case <-w.restored:
+			return true
+		default:
+			return false
+		}
+	}
+	d.established() // the first connection
+	d.established() // a reconnect whose request was not written
+	d.established() // another
+	w := ends()
+	d.restored(w)
+	if passes(w) {
+		t.Error("answers pass after the first connection's request")
+	}
+	d.restored(w)
+	if !passes(w) {
+		t.Error("answers are held back after both requests")
+	}
+	d.established()
+	d.settle() // one was dropped
+	d.established()
+	if w = ends(); passes(w) {
+		t.Error("answers pass without a request")
+	}
+	if d.restored(w); !passes(w) {
+		t.Error("a dropped request holds later answers back")
+	}
 }

@@ -69,11 +69,11 @@ type layout struct {
 
 // PartitionStatus is one partition of a Reader.
 type PartitionStatus struct {
-	Partition  int32
-	Next       int64     // offset of the next record; -1 while the start is not known
-	High       int64     // offset after the last record, as of the last answer; -1 while unknown
-	LastRecord time.Time // the time of the last record read
-	LastAnswer time.Time // when a broker last answered a fetch: the age of this is how long the partition may have been cut off
+	Partition  int32     `json:"partition"`
+	Next       int64     `json:"next"`       // offset of the next record; -1 while the start is not known
+	High       int64     `json:"high"`       // offset after the last record, as of the last answer; -1 while unknown
+	LastRecord time.Time `json:"lastRecord"` // the time of the last record read
+	LastAnswer time.Time `json:"lastAnswer"` // when a broker last answered a fetch: the age of this is how long the partition may have been cut off
 }
 
 // NewReader checks the settings and does no I/O.

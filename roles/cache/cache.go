@@ -249,18 +249,18 @@ func (r *Role) watchReady(ctx context.Context) error {
 		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 		defer cancel()
 		var wg sync.WaitGroup
-		wg.Go(func() { setReady(r.ready, "cache: redis", r.store.Ping(pctx)) })
-		wg.Go(func() { setReady(r.ready, "cache: kafka", kafka.Ping(pctx, r.cfg.Kafka)) })
+		wg.Go(func() { setReady(r.ready, "cache redis", r.store.Ping(pctx)) })
+		wg.Go(func() { setReady(r.ready, "cache kafka", kafka.Ping(pctx, r.cfg.Kafka)) })
 		wg.Wait()
 		if s := r.zk.State(); s == zookeeper.Connected {
-			r.ready.Set("cache: zookeeper", true, "")
+			r.ready.Set("cache zookeeper", true, "")
 		} else {
-			r.ready.Set("cache: zookeeper", false, "the session is "+s.String())
+			r.ready.Set("cache zookeeper", false, "the session is "+s.String())
 		}
 		if r.bus.CaughtUp() {
-			r.ready.Set("cache: bus", true, "")
+			r.ready.Set("cache bus", true, "")
 		} else {
-			r.ready.Set("cache: bus", false, "the topic "+r.cfg.TopicInvalidate+" has not been read to its end yet")
+			r.ready.Set("cache bus", false, "the topic "+r.cfg.TopicInvalidate+" has not been read to its end yet")
 		}
 	}
 	for {

@@ -99,7 +99,7 @@ func (f *fakeCache) GetMany(_ context.Context, reqs []docapi.Request) []docapi.R
 	delay := f.delay
 	f.mu.Unlock()
 	if delay > 0 {
-		time.Sleep(delay) // the origin's own time, within a synctest bubble
+		<-time.After(delay) // the origin's own time, within a synctest bubble
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -2,6 +2,7 @@ package invalidation
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -112,6 +113,14 @@ func (s *Subscriber) Run(ctx context.Context) error { return s.reader.Run(ctx) }
 // CaughtUp reports whether everything that stood in the topic when reading
 // began has been handled.
 func (s *Subscriber) CaughtUp() bool { return s.reader.CaughtUp() }
+
+// LastError says why reading does not get on, if it does not.
+func (s *Subscriber) LastError() error {
+	if err := s.reader.LastError(); err != nil {
+		return err
+	}
+	return errors.New("not at its end yet")
+}
 
 // Status tells where each partition stands.
 func (s *Subscriber) Status() []kafka.PartitionStatus { return s.reader.Status() }

@@ -2,10 +2,13 @@ package lifecycle_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"eshop/pkg/lifecycle"
 
@@ -77,6 +80,40 @@ func TestReadyWait(t *testing.T) {
 		cancel()
 		if err := r.Wait(ctx); err != context.Canceled {
 			t.Errorf("Wait with an ended context: %v, want context.Canceled", err)
+		}
+	})
+}
+
+func TestAwaitHoldsForGood(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r lifecycle.Ready
+		var up atomic.Bool
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() {
+			done <- r.Await(ctx, lifecycle.Requirement{Name: "redis", Met: func(context.Context) error {
+				if up.Load() {
+					return nil
+				}
+				return errors.New("connection refused")
+			}}, lifecycle.Requirement{Name: "nothing", Met: func(context.Context) error { return nil }})
+		}()
+		synctest.Wait()
+		if got := r.Reasons(); len(got) != 1 || got[0] != "redis: connection refused" {
+			t.Errorf("reasons %q, want that of redis", got)
+		}
+		up.Store(true)
+		if err := r.Wait(t.Context()); err != nil {
+			t.Error(err)
+		}
+		up.Store(false)
+		<-time.After(time.Minute) // by the clock of the bubble
+		if !r.OK() {
+			t.Error("an outage after the start made the process unready")
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Await: %v", err)
 		}
 	})
 }

@@ -243,44 +243,21 @@ func (r *Role) leadOnce(ctx context.Context) error {
 	return errors.New("the leader's lock was lost")
 }
 
-// watchReady keeps the reasons of /-/ready up to date.
+// watchReady tells what the role waits for at its start.
 func (r *Role) watchReady(ctx context.Context) error {
-	check := func() {
-		pctx, cancel := context.WithTimeout(ctx, 2*time.Second)
-		defer cancel()
-		var wg sync.WaitGroup
-		wg.Go(func() { setReady(r.ready, "cache redis", r.store.Ping(pctx)) })
-		wg.Go(func() { setReady(r.ready, "cache kafka", kafka.Ping(pctx, r.cfg.Kafka)) })
-		wg.Wait()
-		if s := r.zk.State(); s == zookeeper.Connected {
-			r.ready.Set("cache zookeeper", true, "")
-		} else {
-			r.ready.Set("cache zookeeper", false, "the session is "+s.String())
-		}
-		if r.bus.CaughtUp() {
-			r.ready.Set("cache bus", true, "")
-		} else {
-			r.ready.Set("cache bus", false, "the topic "+r.cfg.TopicInvalidate+" has not been read to its end yet")
-		}
-	}
-	for {
-		check()
-		wait := 2 * time.Second
-		if !r.ready.OK() {
-			wait = 100 * time.Millisecond
-		}
-		select {
-		case <-ctx.Done():
+	return r.ready.Await(ctx,
+		lifecycle.Requirement{Name: "cache redis", Met: r.store.Ping},
+		lifecycle.Requirement{Name: "cache zookeeper", Met: func(context.Context) error {
+			if s := r.zk.State(); s != zookeeper.Connected {
+				return errors.New("the session is " + s.String())
+			}
 			return nil
-		case <-time.After(wait):
-		}
-	}
-}
-
-func setReady(ready *lifecycle.Ready, name string, err error) {
-	if err != nil {
-		ready.Set(name, false, err.Error())
-		return
-	}
-	ready.Set(name, true, "")
+		}},
+		lifecycle.Requirement{Name: "cache kafka", Met: func(ctx context.Context) error { return kafka.Ping(ctx, r.cfg.Kafka) }},
+		lifecycle.Requirement{Name: "cache bus", Met: func(context.Context) error {
+			if r.bus.CaughtUp() {
+				return nil
+			}
+			return fmt.Errorf("reading the topic %s: %w", r.cfg.TopicInvalidate, r.bus.LastError())
+		}})
 }

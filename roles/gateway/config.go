@@ -52,8 +52,6 @@ type Config struct {
 	LoadTimeout, WaitTimeout, PeerTimeout time.Duration
 	// RefreshWorkers and RefreshQueue bound background refreshes (4, 4096).
 	RefreshWorkers, RefreshQueue int
-	// ReadyTimeout bounds one look at a dependency for readiness (2 s).
-	ReadyTimeout time.Duration
 
 	// Template is an html/template file for the pages whose type names none;
 	// empty: the bundled one.
@@ -110,7 +108,6 @@ func (c *Config) complete() error {
 	setDefault(&c.PeerTimeout, time.Second)
 	setDefault(&c.RefreshWorkers, 4)
 	setDefault(&c.RefreshQueue, 4096)
-	setDefault(&c.ReadyTimeout, 2*time.Second)
 	setDefault(&c.TopicInvalidate, "cache-invalidate")
 	c.Limits.complete()
 	var bad []error

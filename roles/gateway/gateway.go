@@ -227,12 +227,8 @@ func (r *Role) Run(ctx context.Context) error {
 		}
 	}()
 	g := lifecycle.New(lifecycle.Config{}, lifecycle.Deps{Log: r.log})
-	add := func(name string, run func(ctx context.Context) error) {
-		g.Add(name, func(ctx context.Context, ready func()) error {
-			ready() // unreachable servers are waited for, not fatal
-			return run(ctx)
-		})
-	}
+	// Unreachable servers are waited for, not fatal.
+	add := func(name string, run func(context.Context) error) { g.Add(name, lifecycle.Started(run)) }
 	add("templates", func(ctx context.Context) error { r.views.run(ctx); return nil })
 	add("zookeeper", r.zk.Run)
 	add("cache members", r.cacheRing.Run)
@@ -242,7 +238,7 @@ func (r *Role) Run(ctx context.Context) error {
 	add("peer listener", func(ctx context.Context) error { return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer") })
 	add("gateway members", peers.Run)
 	add("public listener", func(ctx context.Context) error { return r.serveOn(ctx, r.publicServer(), r.listener, "public") })
-	add("readiness", func(ctx context.Context) error { r.watchReady(ctx, peers); return nil })
+	add("readiness", func(ctx context.Context) error { return r.watchReady(ctx, peers) })
 	return g.Run(ctx)
 }
 

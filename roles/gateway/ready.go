@@ -2,8 +2,11 @@ package gateway
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
+	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
 )
 
@@ -24,56 +27,26 @@ func (r *Role) watch(ctx context.Context) {
 	}
 }
 
-// watchReady tells what the role waits for. Each condition holds for good once
-// it held: a dependency that goes away later is survived (invariant 12), and if
-// all gateways went unready together there would be no shop at all.
-func (r *Role) watchReady(ctx context.Context, peers *membership.Group) {
-	conditions := []struct {
-		name string
-		met  func() (bool, string)
-	}{
-		{"gateway redis", func() (bool, string) {
-			ctx, cancel := context.WithTimeout(ctx, r.cfg.ReadyTimeout)
-			defer cancel()
-			if err := r.redis.Ping(ctx); err != nil {
-				return false, err.Error()
+// watchReady tells what the role waits for at its start.
+func (r *Role) watchReady(ctx context.Context, peers *membership.Group) error {
+	return r.ready.Await(ctx,
+		lifecycle.Requirement{Name: "gateway redis", Met: r.redis.Ping},
+		lifecycle.Requirement{Name: "gateway zookeeper", Met: func(context.Context) error {
+			if peers.Known() && r.cacheRing.Known() {
+				return nil
 			}
-			return true, ""
+			return errors.New("waiting for ZooKeeper to list the members; the session is " + r.zk.State().String())
 		}},
-		{"gateway zookeeper", func() (bool, string) {
-			return peers.Known() && r.cacheRing.Known(), "waiting for ZooKeeper to list the members"
-		}},
-		{"gateway kafka", func() (bool, string) {
-			return r.subscriber.CaughtUp(), "reading the topic " + r.cfg.TopicInvalidate + " from Kafka"
-		}},
-		{"gateway cache members", func() (bool, string) {
-			rg := r.cacheRing.Ring()
-			return rg != nil && rg.Len() > 0, "waiting for a process of the cache role"
-		}},
-	}
-	for _, c := range conditions {
-		r.ready.Set(c.name, false, "not looked at yet")
-	}
-	tick := time.NewTicker(100 * time.Millisecond)
-	defer tick.Stop()
-	met := make([]bool, len(conditions))
-	for left := len(conditions); left > 0; {
-		for i, c := range conditions {
-			if met[i] {
-				continue
+		lifecycle.Requirement{Name: "gateway kafka", Met: func(context.Context) error {
+			if r.subscriber.CaughtUp() {
+				return nil
 			}
-			ok, reason := c.met()
-			if ok {
-				met[i], reason = true, ""
-				left--
+			return fmt.Errorf("reading the topic %s from Kafka: %w", r.cfg.TopicInvalidate, r.subscriber.LastError())
+		}},
+		lifecycle.Requirement{Name: "gateway cache members", Met: func(context.Context) error {
+			if rg := r.cacheRing.Ring(); rg != nil && rg.Len() > 0 {
+				return nil
 			}
-			r.ready.Set(c.name, ok, reason)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-	<-ctx.Done()
+			return errors.New("waiting for a process of the cache role")
+		}})
 }

@@ -51,7 +51,7 @@ ZooKeeper shell and further eshop roles can join there.`,
 				Cache:   s.cacheConfig(problems),
 				Admin:   s.adminConfig("all", "admin.addr", s.process.adminAddr, problems),
 				Embedded: embedded.Config{
-					RedisAddrs: s.redis.addrs, KafkaBrokers: s.kafka.brokers, ZooKeeperServers: s.zookeeper.servers,
+					RedisAddrs: s.redis.addrs, ZooKeeperServers: s.zookeeper.servers,
 					OriginURL: s.origin.url,
 					RedisAddr: s.embedded.redisAddr, KafkaAddr: s.embedded.kafkaAddr,
 					ZooKeeperAddr: s.embedded.zookeeperAddr, OriginAddr: s.embedded.sampleAddr,
@@ -60,6 +60,7 @@ ZooKeeper shell and further eshop roles can join there.`,
 				Topics:        (&layout{partitions: 4, replication: 3}).topics(&s.kafka),
 				ShutdownDelay: s.process.delay, ShutdownTimeout: s.process.timeout,
 			}
+			cfg.Embedded.Kafka = cfg.Cache.Kafka
 			cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken = token, token
 			return func(ctx context.Context, p process) error {
 				registry := prometheus.NewRegistry()

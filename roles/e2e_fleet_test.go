@@ -89,7 +89,7 @@ func newFleet(t testing.TB, s shape) *fleet {
 	}
 	given := embedded.Config{OriginURL: "http://the.shop.is.started.below"}
 	if s.real {
-		given.RedisAddrs, given.KafkaBrokers, given.ZooKeeperServers = lab.Redis(t).Addrs(), lab.Kafka(t).Addrs(), lab.ZooKeeper(t).Addrs()
+		given.RedisAddrs, given.Kafka.Brokers, given.ZooKeeperServers = lab.Redis(t).Addrs(), lab.Kafka(t).Addrs(), lab.ZooKeeper(t).Addrs()
 	}
 	servers, err := embedded.Start(t.Context(), given, nil)
 	if err != nil {
@@ -100,7 +100,7 @@ func newFleet(t testing.TB, s shape) *fleet {
 			t.Errorf("close the embedded servers: %v", err)
 		}
 	})
-	f.redis, f.zk, f.kafka.Brokers = given.RedisAddrs, given.ZooKeeperServers, given.KafkaBrokers
+	f.redis, f.zk, f.kafka.Brokers = given.RedisAddrs, given.ZooKeeperServers, given.Kafka.Brokers
 	if !s.real {
 		f.redis, f.zk, f.kafka.Brokers = []string{servers.Redis.Addr()}, []string{servers.ZooKeeper.Addr()}, []string{servers.Kafka.Addr()}
 	}

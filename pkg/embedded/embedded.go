@@ -29,8 +29,11 @@ import (
 // Config says which servers to start: those whose address is not given.
 type Config struct {
 	// Given addresses mean that a server of that kind is there already.
-	RedisAddrs, KafkaBrokers, ZooKeeperServers []string
-	OriginURL                                  string
+	RedisAddrs, ZooKeeperServers []string
+	OriginURL                    string
+	// Kafka is where the sample origin tells of its edits, whoever runs it; no
+	// brokers: the embedded one.
+	Kafka kafka.Config
 	// Listen addresses of the embedded ones (default 127.0.0.1:0).
 	RedisAddr, KafkaAddr, ZooKeeperAddr, OriginAddr string
 	// DataDir keeps their state; empty: it ends with the process.
@@ -79,7 +82,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Servers, err e
 			return err
 		})
 	}
-	if len(cfg.KafkaBrokers) == 0 {
+	if len(cfg.Kafka.Brokers) == 0 {
 		g.Go(func() (err error) {
 			s.Kafka, err = embeddedkafka.Start(ctx, embeddedkafka.Config{Addr: cfg.KafkaAddr, DataDir: dir("kafka")}, embeddedkafka.Deps{Log: log})
 			return err
@@ -98,14 +101,15 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Servers, err e
 		return s, nil
 	}
 	if s.Kafka != nil {
-		cfg.KafkaBrokers = []string{s.Kafka.Addr()}
+		cfg.Kafka.Brokers = []string{s.Kafka.Addr()}
 	}
 	return s, s.startOrigin(ctx, cfg, dir("origin"), log)
 }
 
 // startOrigin starts the sample origin with a producer for its edits.
 func (s *Servers) startOrigin(ctx context.Context, cfg Config, dir string, log *slog.Logger) error {
-	producer, err := kafka.NewProducer(kafka.ProducerConfig{Config: kafka.Config{Brokers: cfg.KafkaBrokers, ClientID: "eshop-sample-origin"}}, kafka.Deps{Log: log})
+	cfg.Kafka.ClientID = "eshop-sample-origin"
+	producer, err := kafka.NewProducer(kafka.ProducerConfig{Config: cfg.Kafka}, kafka.Deps{Log: log})
 	if err != nil {
 		return fmt.Errorf("start the sample origin's producer: %w", err)
 	}

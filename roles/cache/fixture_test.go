@@ -67,7 +67,7 @@ func newWorld(t testing.TB, n int, adjust func(*cache.Config)) *world {
 func onBoth(t *testing.T, n int, adjust func(*cache.Config), body func(t *testing.T, w *world)) {
 	t.Run("embedded", func(t *testing.T) { body(t, newWorld(t, n, adjust)) })
 	t.Run("real", func(t *testing.T) {
-		body(t, newWorldOn(t, embedded.Config{RedisAddrs: lab.Redis(t).Addrs(), KafkaBrokers: lab.Kafka(t).Addrs(), ZooKeeperServers: lab.ZooKeeper(t).Addrs()}, n, adjust))
+		body(t, newWorldOn(t, embedded.Config{RedisAddrs: lab.Redis(t).Addrs(), Kafka: kafka.Config{Brokers: lab.Kafka(t).Addrs()}, ZooKeeperServers: lab.ZooKeeper(t).Addrs()}, n, adjust))
 	})
 }
 
@@ -95,7 +95,7 @@ func newWorldOn(t testing.TB, given embedded.Config, n int, adjust func(*cache.C
 		}
 	})
 	w.servers = servers
-	w.redis, w.kafka.Brokers, w.zk = given.RedisAddrs, given.KafkaBrokers, given.ZooKeeperServers
+	w.redis, w.kafka.Brokers, w.zk = given.RedisAddrs, given.Kafka.Brokers, given.ZooKeeperServers
 	if servers.Redis != nil {
 		w.redis, w.kafka.Brokers, w.zk = []string{servers.Redis.Addr()}, []string{servers.Kafka.Addr()}, []string{servers.ZooKeeper.Addr()}
 	}

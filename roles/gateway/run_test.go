@@ -84,7 +84,7 @@ func (w *world) running(name string, fn func(ctx context.Context) error) {
 func onBoth(t *testing.T, body func(t *testing.T, w *world)) {
 	t.Run("embedded", func(t *testing.T) { body(t, newWorld(t, embedded.Config{})) })
 	t.Run("real", func(t *testing.T) {
-		body(t, newWorld(t, embedded.Config{RedisAddrs: lab.Redis(t).Addrs(), KafkaBrokers: lab.Kafka(t).Addrs(), ZooKeeperServers: lab.ZooKeeper(t).Addrs()}))
+		body(t, newWorld(t, embedded.Config{RedisAddrs: lab.Redis(t).Addrs(), Kafka: kafka.Config{Brokers: lab.Kafka(t).Addrs()}, ZooKeeperServers: lab.ZooKeeper(t).Addrs()}))
 	})
 }
 
@@ -109,7 +109,7 @@ func newWorld(t *testing.T, given embedded.Config) *world {
 			t.Errorf("close the embedded servers: %v", err)
 		}
 	})
-	w.redis.Addrs, w.kafka.Brokers, w.zk = given.RedisAddrs, given.KafkaBrokers, zookeeper.Config{Servers: given.ZooKeeperServers, Root: "/" + w.name}
+	w.redis.Addrs, w.kafka.Brokers, w.zk = given.RedisAddrs, given.Kafka.Brokers, zookeeper.Config{Servers: given.ZooKeeperServers, Root: "/" + w.name}
 	if servers.Redis != nil {
 		w.redis.Addrs, w.kafka.Brokers, w.zk.Servers = []string{servers.Redis.Addr()}, []string{servers.Kafka.Addr()}, []string{servers.ZooKeeper.Addr()}
 	}

@@ -173,7 +173,6 @@ func (f *fleet) startInProcess() {
 	}
 	for i := range fleetCaches {
 		is := new(lifecycle.Ready)
-		is.Set("started", false, "")
 		id := fmt.Sprintf("cache-%d", i)
 		r, err := cache.New(cache.Config{ID: id, Addr: "127.0.0.1:0", Redis: redis, Kafka: f.kafka, ZooKeeper: session,
 			Origin:      originclient.Config{BaseURL: f.shop.URL()},
@@ -183,7 +182,6 @@ func (f *fleet) startInProcess() {
 	}
 	for i := range fleetGateways {
 		is := new(lifecycle.Ready)
-		is.Set("started", false, "")
 		id := fmt.Sprintf("gateway-%d", i)
 		r, err := gateway.New(gateway.Config{ID: id, Addr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", Redis: redis, Kafka: f.kafka, ZooKeeper: session,
 			TopicInvalidate: f.topic("invalidate")},
@@ -192,7 +190,6 @@ func (f *fleet) startInProcess() {
 		f.gateways = append(f.gateways, r.Addr())
 	}
 	for _, is := range ready {
-		is.Set("started", true, "")
 		ctx, cancel := context.WithTimeout(f.t.Context(), 20*time.Second)
 		if is.Wait(ctx) != nil {
 			f.t.Fatalf("not ready within 20 s: %v", is.Reasons())

@@ -20,13 +20,22 @@ const (
 	awaitLimit = 2 * time.Second
 )
 
+// Expect states conditions that nobody has looked at yet. A part of a process
+// calls it when it is made: a condition that is first heard of when the part
+// runs would leave a moment in which the process seems ready without it.
+func (r *Ready) Expect(names ...string) {
+	for _, name := range names {
+		r.Set(name, false, "not looked at yet")
+	}
+}
+
 // Await keeps one condition for each requirement and looks at it until it is
 // met. From then on it holds for good: a dependency that goes away later is
 // survived, and if all processes went unready together there would be nobody
 // left to serve. It returns when ctx ends.
 func (r *Ready) Await(ctx context.Context, wanted ...Requirement) error {
 	for _, w := range wanted {
-		r.Set(w.Name, false, "not looked at yet")
+		r.Expect(w.Name)
 	}
 	var wg sync.WaitGroup
 	for _, w := range wanted {

@@ -109,6 +109,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if err != nil {
 		return fail("the change feed", err)
 	}
+	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsBus)
 	if deps.Admin != nil {
 		deps.Admin.Explain("cache", r.explain)
 		deps.Admin.Purge("cache", r.purge)
@@ -243,18 +244,26 @@ func (r *Role) leadOnce(ctx context.Context) error {
 	return errors.New("the leader's lock was lost")
 }
 
+// What the role waits for at its start, as /-/ready names it.
+const (
+	needsRedis     = "cache redis"
+	needsZooKeeper = "cache zookeeper"
+	needsKafka     = "cache kafka"
+	needsBus       = "cache bus"
+)
+
 // watchReady tells what the role waits for at its start.
 func (r *Role) watchReady(ctx context.Context) error {
 	return r.ready.Await(ctx,
-		lifecycle.Requirement{Name: "cache redis", Met: r.store.Ping},
-		lifecycle.Requirement{Name: "cache zookeeper", Met: func(context.Context) error {
+		lifecycle.Requirement{Name: needsRedis, Met: r.store.Ping},
+		lifecycle.Requirement{Name: needsZooKeeper, Met: func(context.Context) error {
 			if s := r.zk.State(); s != zookeeper.Connected {
 				return errors.New("the session is " + s.String())
 			}
 			return nil
 		}},
-		lifecycle.Requirement{Name: "cache kafka", Met: func(ctx context.Context) error { return kafka.Ping(ctx, r.cfg.Kafka) }},
-		lifecycle.Requirement{Name: "cache bus", Met: func(context.Context) error {
+		lifecycle.Requirement{Name: needsKafka, Met: func(ctx context.Context) error { return kafka.Ping(ctx, r.cfg.Kafka) }},
+		lifecycle.Requirement{Name: needsBus, Met: func(context.Context) error {
 			if r.bus.CaughtUp() {
 				return nil
 			}

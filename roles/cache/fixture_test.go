@@ -142,7 +142,7 @@ func (w *world) start(cfg cache.Config) *cache.Role {
 		}
 	})
 	w.until("ready", func() (bool, string) {
-		return len(ready.Conditions()) > 3 && ready.OK(), strings.Join(ready.Reasons(), "; ")
+		return ready.OK(), strings.Join(ready.Reasons(), "; ")
 	})
 	w.roles = append(w.roles, r)
 	return r

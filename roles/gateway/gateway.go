@@ -95,6 +95,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		return fail("the invalidation bus", err)
 	}
 	r.behind.Store(true) // nothing has vouched for anything yet
+	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsCacheMembers)
 	if deps.Admin != nil {
 		r.mount(deps.Admin)
 	}

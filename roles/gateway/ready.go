@@ -27,23 +27,31 @@ func (r *Role) watch(ctx context.Context) {
 	}
 }
 
+// What the role waits for at its start, as /-/ready names it.
+const (
+	needsRedis        = "gateway redis"
+	needsZooKeeper    = "gateway zookeeper"
+	needsKafka        = "gateway kafka"
+	needsCacheMembers = "gateway cache members"
+)
+
 // watchReady tells what the role waits for at its start.
 func (r *Role) watchReady(ctx context.Context, peers *membership.Group) error {
 	return r.ready.Await(ctx,
-		lifecycle.Requirement{Name: "gateway redis", Met: r.redis.Ping},
-		lifecycle.Requirement{Name: "gateway zookeeper", Met: func(context.Context) error {
+		lifecycle.Requirement{Name: needsRedis, Met: r.redis.Ping},
+		lifecycle.Requirement{Name: needsZooKeeper, Met: func(context.Context) error {
 			if peers.Known() && r.cacheRing.Known() {
 				return nil
 			}
 			return errors.New("waiting for ZooKeeper to list the members; the session is " + r.zk.State().String())
 		}},
-		lifecycle.Requirement{Name: "gateway kafka", Met: func(context.Context) error {
+		lifecycle.Requirement{Name: needsKafka, Met: func(context.Context) error {
 			if r.subscriber.CaughtUp() {
 				return nil
 			}
 			return fmt.Errorf("reading the topic %s from Kafka: %w", r.cfg.TopicInvalidate, r.subscriber.LastError())
 		}},
-		lifecycle.Requirement{Name: "gateway cache members", Met: func(context.Context) error {
+		lifecycle.Requirement{Name: needsCacheMembers, Met: func(context.Context) error {
 			if rg := r.cacheRing.Ring(); rg != nil && rg.Len() > 0 {
 				return nil
 			}

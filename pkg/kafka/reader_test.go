@@ -167,8 +167,16 @@ func TestReaderGapOfRecreatedTopic(t *testing.T) {
 		if got := out.values(); !slices.Contains(got, "new 0") {
 			t.Errorf("values: got %q, want all new ones", got)
 		}
-		if gaps := out.allGaps(); len(gaps) != 1 || gaps[0].reason != kafka.GapRecreated && gaps[0].reason != kafka.GapTruncated {
-			t.Errorf("gaps: got %v, want one", gaps)
+		// The broker may first be seen with a shorter log and then with another
+		// topic id: each is a loss as far as a reader can tell.
+		gaps := out.allGaps()
+		for _, g := range gaps {
+			if g.reason != kafka.GapRecreated && g.reason != kafka.GapTruncated {
+				t.Errorf("gap: got %v, want recreated or truncated", g)
+			}
+		}
+		if len(gaps) == 0 {
+			t.Error("no gap was told of")
 		}
 	})
 }

@@ -61,6 +61,11 @@ type Subscriber struct {
 	beats map[int32]time.Time // the newest heartbeat of each partition, as its sender's clock has it
 }
 
+// maxWait is how long a broker holds a fetch that finds nothing. It answers at
+// once when there is something; with shorter waits a thousand gateways would
+// keep the brokers busy with nothing.
+const maxWait = 500 * time.Millisecond
+
 // NewSubscriber does no I/O.
 func NewSubscriber(cfg Config, floor *Floor, handler Handler, deps Deps) (*Subscriber, error) {
 	if cfg.Replay <= 0 {
@@ -99,7 +104,7 @@ func NewSubscriber(cfg Config, floor *Floor, handler Handler, deps Deps) (*Subsc
 		}
 	}
 	var err error
-	s.reader, err = kafka.NewReader(kafka.ReaderConfig{Config: cfg.Kafka, Topic: cfg.Topic, Replay: cfg.Replay}, events{s},
+	s.reader, err = kafka.NewReader(kafka.ReaderConfig{Config: cfg.Kafka, Topic: cfg.Topic, Replay: cfg.Replay, MaxWait: maxWait}, events{s},
 		kafka.Deps{Log: deps.Log, Registry: deps.Registry})
 	if err != nil {
 		return nil, fmt.Errorf("read the topic %s: %w", cfg.Topic, err)

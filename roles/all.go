@@ -9,6 +9,7 @@ import (
 	"eshop/pkg/admin"
 	"eshop/pkg/config"
 	"eshop/pkg/embedded"
+	"eshop/pkg/lifecycle"
 	"eshop/roles/all"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -63,12 +64,12 @@ ZooKeeper shell and further eshop roles can join there.`,
 			cfg.Embedded.Kafka = cfg.Cache.Kafka
 			cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken = token, token
 			return func(ctx context.Context, p process) error {
-				registry := prometheus.NewRegistry()
-				if err := admin.RegisterProcess(registry, cfg.Admin.Build, "all", nil); err != nil {
+				registry, ready := prometheus.NewRegistry(), new(lifecycle.Ready)
+				if err := admin.RegisterProcess(registry, cfg.Admin.Build, "all", ready.OK); err != nil {
 					return err
 				}
 				err := all.Run(ctx, cfg, all.Deps{
-					Log: p.logger(s.process.logLevel, s.process.logFormat), Registry: registry, Catalog: cat, Stdout: p.stdout,
+					Log: p.logger(s.process.logLevel, s.process.logFormat), Registry: registry, Catalog: cat, Ready: ready, Stdout: p.stdout,
 				})
 				return s.embedded.nameFlag(err)
 			}

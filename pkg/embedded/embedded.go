@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/sync/errgroup"
 
 	"eshop/pkg/catalog"
@@ -41,6 +42,9 @@ type Config struct {
 	// TopicChange is where the sample origin tells of its edits.
 	TopicChange string
 	Catalog     *catalog.Catalog
+	// Registry gets the metrics of the servers and of the sample origin's
+	// producer; nil: none are kept.
+	Registry prometheus.Registerer
 }
 
 // Servers are the running embedded servers; those not started are nil.
@@ -78,7 +82,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Servers, err e
 	var g errgroup.Group // not bound to ctx: a started server must reach its field to be closed
 	if len(cfg.RedisAddrs) == 0 {
 		g.Go(func() (err error) {
-			s.Redis, err = redis.Start(ctx, redis.Config{Addr: cfg.RedisAddr, DataDir: dir("redis")}, redis.Deps{Log: log})
+			s.Redis, err = redis.Start(ctx, redis.Config{Addr: cfg.RedisAddr, DataDir: dir("redis")}, redis.Deps{Log: log, Registry: cfg.Registry})
 			return err
 		})
 	}
@@ -109,7 +113,7 @@ func Start(ctx context.Context, cfg Config, log *slog.Logger) (_ *Servers, err e
 // startOrigin starts the sample origin with a producer for its edits.
 func (s *Servers) startOrigin(ctx context.Context, cfg Config, dir string, log *slog.Logger) error {
 	cfg.Kafka.ClientID = "eshop-sample-origin"
-	producer, err := kafka.NewProducer(kafka.ProducerConfig{Config: cfg.Kafka}, kafka.Deps{Log: log})
+	producer, err := kafka.NewProducer(kafka.ProducerConfig{Config: cfg.Kafka}, kafka.Deps{Log: log, Registry: cfg.Registry})
 	if err != nil {
 		return fmt.Errorf("start the sample origin's producer: %w", err)
 	}

@@ -2,7 +2,7 @@
 // address that is not given. It holds no logic: it starts what the split roles
 // start, in the same order, and tells where everything listens.
 //
-// Start: embedded servers, topics, admin listener, cache, gateway. Stop: the
+// Start: embedded servers, admin listener, topics, cache, gateway. Stop: the
 // other way round.
 package all
 
@@ -18,6 +18,7 @@ import (
 
 	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
+	"eshop/pkg/config"
 	"eshop/pkg/embedded"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
@@ -44,12 +45,37 @@ type Deps struct {
 	// Registry is registered with and gathered from; nil: a new one.
 	Registry *prometheus.Registry
 	Catalog  *catalog.Catalog
+	// Ready gets the conditions of all parts; nil: a new one.
+	Ready *lifecycle.Ready
 	// Stdout is told, once everything is ready, where it listens.
 	Stdout io.Writer
 }
 
-// Run runs the process until ctx ends.
+func (d *Deps) complete() {
+	if d.Log == nil {
+		d.Log = slog.New(slog.DiscardHandler)
+	}
+	if d.Registry == nil {
+		d.Registry = prometheus.NewRegistry()
+	}
+	if d.Ready == nil {
+		d.Ready = new(lifecycle.Ready)
+	}
+}
+
+// of is the registerer of one part: two of them may have metrics of the same
+// name, which the label keeps apart.
+func (d *Deps) of(role string) prometheus.Registerer {
+	return prometheus.WrapRegistererWith(prometheus.Labels{"role": role}, d.Registry)
+}
+
+// Run runs the process until ctx ends. The error is config.Problems when a role
+// finds its settings wrong.
 func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
+	deps.complete()
+	ready := deps.Ready
+	ready.Expect(needsTopics)
+	cfg.Embedded.Registry = deps.of("embedded")
 	servers, err := embedded.Start(ctx, cfg.Embedded, deps.Log)
 	if err != nil {
 		return fmt.Errorf("start the embedded servers: %w", err)
@@ -57,21 +83,12 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 	defer func() { err = errors.Join(err, servers.Close()) }()
 	cfg.connect(servers)
 
-	ready := new(lifecycle.Ready)
-	registry := deps.Registry
-	if registry == nil {
-		registry = prometheus.NewRegistry()
-	}
-	labelled := func(role string) prometheus.Registerer {
-		return prometheus.WrapRegistererWith(prometheus.Labels{"role": role}, registry)
-	}
-	adm := admin.New(cfg.Admin, admin.Deps{Log: deps.Log, Gatherer: registry, Ready: ready, Catalog: deps.Catalog})
-	c, err := cache.New(cfg.Cache, cache.Deps{Log: deps.Log.With("role", "cache"), Registry: labelled("cache"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
-	if err != nil {
-		return err
-	}
-	g, err := gateway.New(cfg.Gateway, gateway.Deps{Log: deps.Log.With("role", "gateway"), Registry: labelled("gateway"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
-	if err != nil {
+	adm := admin.New(cfg.Admin, admin.Deps{Log: deps.Log, Gatherer: deps.Registry, Ready: ready, Catalog: deps.Catalog})
+	c, wrongCache := cache.New(cfg.Cache, cache.Deps{Log: deps.Log.With("role", "cache"), Registry: deps.of("cache"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
+	g, wrongGateway := gateway.New(cfg.Gateway, gateway.Deps{Log: deps.Log.With("role", "gateway"), Registry: deps.of("gateway"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
+	var problems config.Problems
+	problems.AddError("", errors.Join(wrongCache, wrongGateway))
+	if err := problems.Err(); err != nil {
 		return err
 	}
 	// Every address is bound before anything runs, so that an occupied one is
@@ -82,11 +99,10 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 		}
 	}
 	group := lifecycle.New(lifecycle.Config{ShutdownDelay: cfg.ShutdownDelay, ShutdownTimeout: cfg.ShutdownTimeout}, lifecycle.Deps{Log: deps.Log, Ready: ready})
+	adm.AddSection("parts", func() any { return group.States() })
 	group.Add("admin", lifecycle.Started(adm.Run))
-	group.AddStep("topics", func(ctx context.Context) error {
-		_, err := kafka.EnsureTopics(ctx, cfg.Cache.Kafka, cfg.Topics, kafka.Deps{Log: deps.Log})
-		return err
-	})
+	topics := topicMaker{kafka: cfg.Cache.Kafka, topics: cfg.Topics, ready: ready, log: deps.Log}
+	group.Add("topics", lifecycle.Started(topics.run))
 	group.Add("cache", lifecycle.Started(c.Run))
 	group.Add("gateway", lifecycle.Started(g.Run))
 	group.Add("announcement", lifecycle.Started(func(ctx context.Context) error {

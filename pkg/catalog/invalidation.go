@@ -35,6 +35,17 @@ func (i Invalidation) Encode() []byte {
 	return b
 }
 
+// Supersedes reports whether a copy with this stamp is out of date now that
+// Redis holds what i says. A tombstone over nothing (Redis had dropped the
+// document) knows no version, so its token decides within an epoch: it was
+// taken before the origin was found without the document.
+func (i Invalidation) Supersedes(stamp Stamp) bool {
+	if stamp.Less(i.Stamp) {
+		return true
+	}
+	return i.State == Tombstone.String() && i.Stamp.Epoch >= stamp.Epoch && i.Stamp.Token > stamp.Token
+}
+
 // SentTime returns Sent as a time.
 func (i Invalidation) SentTime() time.Time { return time.UnixMilli(i.Sent) }
 

@@ -74,11 +74,12 @@ if known then
   local newer = compare(token, t) > 0
   if gone then
     nv, nf = v, f
+    -- A version the writer was told of may be lost here: the tombstone must
+    -- still be above it. One from before a force says nothing.
+    if field == '' and compare(ARGV[9], e) >= 0 and compare(version, v) > 0 then nv = version end
   end
-  if forced or gone then
-    accept = newer
-  elseif ne ~= e then
-    accept = true -- the force that made this epoch is lost here; its stamp is above
+  if forced or gone or ne ~= e then
+    accept = newer -- with ne ~= e: the force that made this epoch is lost here
   elseif f ~= field then
     accept = newer -- versions of different fields are not comparable:
     ne = token     -- the token decides, and as the epoch it keeps the stamp rising

@@ -27,7 +27,8 @@
 //     versions cannot be compared: accepted if the token is above the stored
 //     one; the token becomes the epoch, so the stamp still rises.
 //  4. Tombstone: keeps the stored version, field and epoch; accepted if the token
-//     is above the stored one.
+//     is above the stored one. A higher version that the caller was told of and
+//     Redis has lost is kept too (without a field, and of no older epoch).
 //  5. Force, ForceTombstone: accepted if the token is above the stored one, which
 //     becomes the epoch.
 //  6. Whatever the operation, a token that is not above the stored epoch is

@@ -24,6 +24,9 @@ type model struct {
 func (m *model) write(op rediscluster.Op, d catalog.Document) rediscluster.Outcome {
 	was, gone := m.doc, op == tomb || op == ftomb
 	refused := rediscluster.Outcome{Stored: was.Stamp, Previous: was.State}
+	if m.string {
+		refused.Stored = catalog.Stamp{} // the script does not read the version in it
+	}
 	now := d
 	now.Stamp.Epoch = max(was.Stamp.Epoch, d.Stamp.Epoch)
 	if bar := now.Stamp.Epoch; bar > 0 && d.Stamp.Token <= bar {
@@ -41,13 +44,15 @@ func (m *model) write(op rediscluster.Op, d catalog.Document) rediscluster.Outco
 		newer := d.Stamp.Token > was.Stamp.Token
 		if gone {
 			now.Stamp.Version, now.Field = was.Stamp.Version, was.Field
+			if d.Field == "" && d.Stamp.Epoch >= was.Stamp.Epoch {
+				now.Stamp.Version = max(was.Stamp.Version, d.Stamp.Version)
+			}
 		}
 		switch {
-		case forced || gone:
+		case forced || gone || now.Stamp.Epoch > was.Stamp.Epoch: // the last: Redis had lost the force
 			if !newer {
 				return refused
 			}
-		case now.Stamp.Epoch > was.Stamp.Epoch: // Redis had lost the force
 		case was.Field != d.Field:
 			if !newer {
 				return refused
@@ -107,6 +112,7 @@ func TestModelFindsFaults(t *testing.T) {
 		"epoch not inherited":     {"local ne, nv, nf = e,", "local ne, nv, nf = '0',"},
 		"epoch not a bar":         {"if e ~= '0' and compare(token, e) <= 0 or", "if"},
 		"lost epoch forgotten":    {"if compare(ARGV[9], ne) > 0 then", "if false then"},
+		"lost version forgotten":  {"if field == '' and compare(ARGV[9], e) >= 0", "if false"},
 		"deleted comes back":      {"if previous == 'tombstone' and not newer then", "if false then"},
 		"tombstone's own version": {"nv, nf = v, f", "nv, nf = version, field"},
 		"change not seen":         {"if old ~= body then changed = '1' end", ""},

@@ -90,6 +90,14 @@ func TestRules(t *testing.T) {
 			{put, 60, 19, "m", "c", false, stamp(20, 3, 20), live, false},
 			{put, 4, 21, "m", "d", true, stamp(20, 4, 21), live, true},
 			{put, 3, 99, "m", "e", false, stamp(20, 4, 21), live, false}}},
+		{"a deleted document stays deleted for those who pulled before", []step{
+			{put, 5, 9, "m", "a", true, stamp(0, 5, 9), before, false},
+			{tomb, 0, 20, "", "", true, stamp(0, 5, 20), live, true},
+			{put, 99, 19, "m", "b", false, stamp(0, 5, 20), grave, false},
+			{put, 99, 21, "m", "b", true, stamp(0, 99, 21), grave, true}}},
+		{"a tombstone is above a version that Redis lost", []step{
+			{put, 50, 9, "m", "a", true, stamp(0, 50, 9), before, false},
+			{tomb, 100, 20, "", "", true, stamp(0, 100, 20), live, true}}},
 		{"a forced tombstone", []step{
 			{put, 50, 9, "m", "a", true, stamp(0, 50, 9), before, false},
 			{ftomb, 0, 9, "", "", false, stamp(0, 50, 9), live, false},

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -46,8 +45,11 @@ type Role struct {
 	heap          *heap
 	fills         *coalesce.Group[fillKey, docapi.Reply]
 	generation    atomic.Uint64 // counts losses on the bus
+	gapAt         atomic.Int64  // unix nanoseconds of the last loss
+	attempts      attempts
 	absents       absentRate
-	shared        sharedToken
+	tokens        *coalesce.Group[struct{}, int64]
+	lastToken     atomic.Pointer[sharedToken]
 	refreshes     chan *entry
 	announcements chan catalog.Invalidation
 	metrics       *metrics
@@ -84,6 +86,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		return fail("the metrics", err)
 	}
 	r.fills = coalesce.New[fillKey, docapi.Reply](coalesce.Config{Timeout: cfg.FillTimeout})
+	r.tokens = coalesce.New[struct{}, int64](coalesce.Config{Timeout: cfg.LockWait})
 	if r.store, err = rediscluster.New(cfg.Redis, deps.Catalog, rediscluster.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {
 		return fail("the Redis client", err)
 	}
@@ -113,6 +116,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if deps.Admin != nil {
 		deps.Admin.Explain("cache", r.explain)
 		deps.Admin.Purge("cache", r.purge)
+		deps.Admin.AddSection("cache", r.status)
 	}
 	r.server = &http.Server{
 		Handler:           docapi.NewHandler(docapi.HandlerConfig{Token: cfg.ClusterToken, Timeout: cfg.FillTimeout}, deps.Catalog, r),
@@ -174,23 +178,15 @@ func (r *Role) Run(ctx context.Context) error {
 	g.Add("zookeeper", lifecycle.Started(r.zk.Run))
 	g.Add("producer", lifecycle.Started(r.producer.Run))
 	g.Add("bus", lifecycle.Started(r.bus.Run))
-	g.Add("background", lifecycle.Started(r.background))
+	g.Add("leader", lifecycle.Started(r.lead))
+	// These stop in reverse: no request, then no refresh, then nothing is left
+	// that could have something to announce.
+	g.Add("announcements", lifecycle.Started(r.announceLoop))
+	g.Add("refreshes", lifecycle.Started(r.refreshLoop))
 	g.Add("http", lifecycle.Started(r.serve))
 	g.Add("members", lifecycle.Started(r.group.Run))
 	g.Add("feed", lifecycle.Started(r.feed.Run))
 	return g.Run(ctx)
-}
-
-// background runs the refresh workers, the announcer and the leader's beat.
-func (r *Role) background(ctx context.Context) error {
-	var wg sync.WaitGroup
-	for range refreshWorkers {
-		wg.Go(func() { r.refreshLoop(ctx) })
-	}
-	wg.Go(func() { r.announceLoop(ctx) })
-	wg.Go(func() { r.lead(ctx) })
-	wg.Wait()
-	return nil
 }
 
 func (r *Role) serve(ctx context.Context) error {
@@ -206,6 +202,10 @@ func (r *Role) serve(ctx context.Context) error {
 	if !stop() {
 		<-stopped
 	}
+	// Loads go on without their callers: they must end before what they use does.
+	for limit := time.Now().Add(r.cfg.FillTimeout); r.fills.Loads() > 0 && time.Now().Before(limit); {
+		time.Sleep(5 * time.Millisecond)
+	}
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
@@ -214,7 +214,7 @@ func (r *Role) serve(ctx context.Context) error {
 
 // lead beats for the fleet while this process holds the leader's lock. Two
 // leaders for a moment do no harm: a heartbeat only says what time it is.
-func (r *Role) lead(ctx context.Context) {
+func (r *Role) lead(ctx context.Context) error {
 	for ctx.Err() == nil {
 		if err := r.leadOnce(ctx); err != nil && ctx.Err() == nil {
 			r.log.Info("not the leader", "err", err)
@@ -224,6 +224,7 @@ func (r *Role) lead(ctx context.Context) {
 			}
 		}
 	}
+	return nil
 }
 
 func (r *Role) leadOnce(ctx context.Context) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"eshop/pkg/catalog"
@@ -30,18 +31,20 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 	if err != nil {
 		return kafka.Reject(err)
 	}
+	at := attempt{rec.Partition, rec.Offset}
 	outcome, err := r.applyChange(ctx, ch, rec.Time)
 	switch {
 	case err == nil:
+		r.attempts.forget(at)
 		r.metrics.changeLag.Observe(max(0, time.Since(rec.Time).Seconds()))
-	case errors.Is(err, errAnnounced):
-		if time.Since(rec.Time) > r.cfg.AnnounceLimit {
-			r.metrics.changes.WithLabelValues("rejected").Inc()
-			return kafka.Reject(err)
-		}
-		outcome = "waiting"
 	case ctx.Err() != nil:
 		return err
+	case hopeless(err) && r.attempts.since(at, time.Now()) > r.cfg.AnnounceLimit:
+		r.attempts.forget(at)
+		r.metrics.changes.WithLabelValues("rejected").Inc()
+		return kafka.Reject(err)
+	case errors.Is(err, errAnnounced):
+		outcome = "waiting"
 	default:
 		outcome = "retry"
 		r.log.Warn("a change could not be applied and will be tried again", "key", ch.Key, "err", err)
@@ -53,34 +56,30 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 // errAnnounced: the message announced more than the origin shows.
 var errAnnounced = errors.New("the origin does not show what the message announced")
 
+// hopeless reports whether an error is one of this document alone and not of an
+// outage: it is worth some patience, but not that of all changes behind it.
+func hopeless(err error) bool {
+	var status *origin.StatusError
+	if errors.As(err, &status) {
+		switch status.Status {
+		case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+			return false // the origin's door is shut to all
+		}
+		return status.Status >= 400 && status.Status < 500
+	}
+	return errors.Is(err, errAnnounced) || errors.Is(err, origin.ErrBadAnswer)
+}
+
+// publishLimit is how long one attempt waits for the brokers to take its
+// announcement: a partition without a leader must not use up the handlers.
+const publishLimit = 2 * time.Second
+
 // applyChange pulls under a token taken after the message was received, writes,
 // and announces what Redis holds. The result is announced whatever the write
 // did: after a crash between the two, the retry finds its own write in Redis and
 // the fleet must still hear of it.
 func (r *Role) applyChange(ctx context.Context, ch catalog.Change, produced time.Time) (outcome string, err error) {
-	ticket, err := r.zk.Enqueue(ctx, lockName(ch.Key))
-	if err != nil {
-		return "", fmt.Errorf("take the lock of %v: %w", ch.Key, err)
-	}
-	defer ticket.Release()
-	wait, cancel := context.WithTimeout(ctx, r.cfg.LockWait)
-	err = ticket.Wait(wait) // in vain: the token alone is enough
-	cancel()
-	if err != nil && ctx.Err() != nil {
-		return "", ctx.Err()
-	}
-	// A lost ticket means that this process may have been paused for long: give
-	// up this attempt. The token would fence a late write in any case.
-	ctx, cancel = ticket.Context(ctx)
-	defer cancel()
-
-	got, err := r.origin.Pull(ctx, ch.Key)
-	if err != nil {
-		return "", err
-	}
-	floor := r.floor.Of(ch.Key)
-	doc := document(ch.Key, got, catalog.Stamp{Epoch: floor.Epoch, Token: ticket.Token()})
-	written, out, err := r.write(ctx, changeOp(ch.Op, got.State), doc)
+	written, got, accepted, err := r.rebuild(ctx, ch)
 	if err != nil {
 		return "", err
 	}
@@ -88,23 +87,72 @@ func (r *Role) applyChange(ctx context.Context, ch catalog.Change, produced time
 	if !produced.IsZero() {
 		inv.Changed = produced.UnixMilli()
 	}
-	// Our own copies first: whoever asks us because of the message finds it.
-	r.floor.Raise(ch.Key, written.Stamp)
-	r.Changed(inv)
-	r.keep(written)
-	if err := r.publisher.Publish(ctx, inv); err != nil {
+	limited, cancel := context.WithTimeout(ctx, publishLimit)
+	defer cancel()
+	if err := r.publisher.Publish(limited, inv); err != nil {
 		return "", err
 	}
 	if err := announced(ch, got); err != nil {
 		return "", err
 	}
 	switch {
-	case !out.Accepted:
-		return "refused", nil // Redis already held a later copy
+	case !accepted:
+		if got.State == catalog.Live && got.Version < written.Stamp.Version {
+			r.log.Warn("a change was refused: the origin shows an older version than Redis holds; if it went back on purpose, announce it with op force",
+				"key", ch.Key, "origin", got.Version, "redis", written.Stamp)
+		}
+		return "refused", nil
 	case written.State == catalog.Tombstone:
 		return "deleted", nil
 	}
 	return "applied", nil
+}
+
+// rebuild does the part of a change that is under the lock, and updates this
+// process's own copies: whoever asks because of the announcement finds it.
+func (r *Role) rebuild(ctx context.Context, ch catalog.Change) (written catalog.Document, got origin.Result, accepted bool, err error) {
+	ticket, err := r.zk.Enqueue(ctx, lockName(ch.Key))
+	if err != nil {
+		return written, got, false, fmt.Errorf("take the lock of %v: %w", ch.Key, err)
+	}
+	defer ticket.Release()
+	wait, cancel := context.WithTimeout(ctx, r.cfg.LockWait)
+	err = ticket.Wait(wait) // in vain: the token alone is enough
+	cancel()
+	if err != nil && ctx.Err() != nil {
+		return written, got, false, ctx.Err()
+	}
+	// A lost ticket means that this process may have been paused for long: give
+	// up this attempt. The token would fence a late write in any case.
+	ctx, cancel = ticket.Context(ctx)
+	defer cancel()
+	v := r.moment()
+	if got, err = r.origin.Pull(ctx, ch.Key); err != nil {
+		return written, got, false, err
+	}
+	doc := document(ch.Key, got, catalog.Stamp{Epoch: r.known(ch.Key).Epoch, Token: ticket.Token()})
+	if got.State == catalog.Absent {
+		// Redis may have lost the version that is being deleted, and a tombstone
+		// below what the fleet was told of would delete nothing.
+		doc.Stamp.Version = r.known(ch.Key).Version
+	}
+	written, out, err := r.write(ctx, changeOp(ch.Op, got.State), doc)
+	if err != nil {
+		return written, got, false, err
+	}
+	r.floor.Raise(ch.Key, written.Stamp)
+	r.Changed(catalog.Invalidation{Key: ch.Key, Stamp: written.Stamp, State: written.State.String()})
+	r.keep(written, v)
+	return written, got, out.Accepted, nil
+}
+
+// known is the highest stamp this process has heard or seen of a document.
+func (r *Role) known(key catalog.Key) catalog.Stamp {
+	s := r.floor.Of(key)
+	if e, ok := r.heap.docs.Get(key); ok && !e.doc.Provisional {
+		s = s.Max(e.doc.Stamp)
+	}
+	return s
 }
 
 func changeOp(op catalog.Op, state catalog.State) rediscluster.Op {

@@ -7,6 +7,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/lru"
+	"eshop/pkg/rediscluster"
 	"eshop/pkg/ring"
 )
 
@@ -19,8 +20,18 @@ type entry struct {
 	generation uint64
 	softUntil  time.Time // from then on Redis is asked again
 	dead       atomic.Bool
-	refreshing atomic.Bool // a background refresh has been asked for
+	refreshAt  atomic.Int64 // unix nanoseconds: from then on the origin is asked in the background
+	refreshing atomic.Bool  // that has been asked for
 }
+
+// moment is when a read began. What the bus says or loses after it counts as
+// later than what was read, however long the reader was held up.
+type moment struct {
+	at         time.Time
+	generation uint64
+}
+
+func (r *Role) moment() moment { return moment{time.Now(), r.generation.Load()} }
 
 // heap is the role's own L1: documents, and apart from them, with a budget of
 // their own, the ids known to be absent.
@@ -49,13 +60,13 @@ func jitter(d time.Duration) time.Duration {
 	return d*3/4 + time.Duration(rand.Int64N(int64(d)/2+1))
 }
 
-// keep stores a copy that was just read or written, unless the floor has risen
+// keep stores a copy that was read or written since v, unless the floor has risen
 // above it meanwhile.
 //
 // Why no older copy can stay: the bus raises the floor before it kills entries.
 // If it raised before the check below, the check sees it; if after, its kill
 // comes after our Put and finds the entry. Either way the entry is gone.
-func (r *Role) keep(doc catalog.Document) {
+func (r *Role) keep(doc catalog.Document, v moment) {
 	if doc.State == catalog.Absent {
 		if r.floor.Of(doc.Key).IsZero() { // a changed key is never answered from here
 			r.heap.absent.Put(doc.Key, struct{}{}, 0, time.Now().Add(r.cfg.NegativeTTL))
@@ -63,12 +74,16 @@ func (r *Role) keep(doc catalog.Document) {
 		return
 	}
 	now := time.Now()
-	e := &entry{doc: doc, verified: now, generation: r.generation.Load(), softUntil: now.Add(jitter(r.cfg.TTL))}
+	e := &entry{doc: doc, verified: v.at, generation: v.generation, softUntil: now.Add(jitter(r.cfg.TTL))}
+	if !doc.Pulled.IsZero() { // of unknown age counts as old
+		e.refreshAt.Store(doc.Pulled.Add(jitter(r.cfg.Refresh)).UnixNano())
+	}
 	if doc.Provisional {
 		e.softUntil = now.Add(provisionalTTL)
 	}
-	// A fill that was slow must not replace what a faster, later one stored.
-	if old, ok := r.heap.docs.Get(doc.Key); ok && !old.dead.Load() && doc.Stamp.Less(old.doc.Stamp) {
+	// A fill that was slow must not replace what a faster, later one stored; a
+	// copy that no store vouched for outranks nothing.
+	if old, ok := r.heap.docs.Get(doc.Key); ok && !old.dead.Load() && !old.doc.Provisional && doc.Stamp.Less(old.doc.Stamp) {
 		return
 	}
 	r.heap.docs.Put(doc.Key, e, int64(len(doc.Body))+64, now.Add(r.cfg.HardTTL))
@@ -94,15 +109,25 @@ func (r *Role) usable(e *entry, min catalog.Stamp, now time.Time) bool {
 // Changed implements invalidation.Handler: the floor stands above inv.Stamp.
 func (r *Role) Changed(inv catalog.Invalidation) {
 	r.heap.absent.Remove(inv.Key)
-	if e, ok := r.heap.docs.Get(inv.Key); ok && e.doc.Stamp.Less(inv.Stamp) {
+	if e, ok := r.heap.docs.Get(inv.Key); ok && inv.Supersedes(e.doc.Stamp) {
 		e.dead.Store(true)
 	}
 }
 
 // Unverified implements invalidation.Handler.
 func (r *Role) Unverified(reason string) {
+	r.gapAt.Store(time.Now().UnixNano())
 	r.generation.Add(1)
 	r.heap.absent.Purge()
 	r.metrics.unverified.Inc()
 	r.log.Warn("every copy will be checked against Redis before it is used again", "reason", reason)
+}
+
+// from says where Redis may be read. While the bus does not tell of changes, or
+// has just lost some, nothing says how far a replica lags: then the master only.
+func (r *Role) from() rediscluster.From {
+	if r.bus.Behind() || time.Since(time.Unix(0, r.gapAt.Load())) < r.cfg.MaxStaleness {
+		return rediscluster.FromMaster
+	}
+	return rediscluster.FromReplica
 }

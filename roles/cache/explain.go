@@ -39,3 +39,18 @@ func (r *Role) purge(key catalog.Key) bool {
 	absent := r.heap.absent.Remove(key)
 	return r.heap.docs.Remove(key) || absent
 }
+
+// status is the role's part of the status page.
+func (r *Role) status() any {
+	members := []string{}
+	if ring := r.group.Ring(); ring != nil {
+		for _, m := range ring.Members() {
+			members = append(members, m.ID+" at "+m.Addr)
+		}
+	}
+	return map[string]any{
+		"id": r.cfg.ID, "addr": r.Addr(), "members": members, "zookeeper": r.zk.State().String(),
+		"busBehind": r.bus.Behind(), "watermark": r.bus.Watermark(), "bus": r.bus.Status(), "feed": r.feed.Status(),
+		"documents": r.heap.docs.Len(), "absent": r.heap.absent.Len(), "floorKeys": r.floor.Len(),
+	}
+}

@@ -60,6 +60,7 @@ func (r *Role) fill(ctx context.Context, key catalog.Key, min catalog.Stamp, pul
 		min = min.Max(r.floor.Of(key)) // it may have risen meanwhile
 		switch {
 		case errors.Is(err, coalesce.ErrOverloaded):
+			r.metrics.overloaded.Inc()
 			return reply, &docapi.Unavailable{Reason: "too many loads are under way", RetryAfter: time.Second}
 		case err != nil && shared && ctx.Err() == nil && !min.IsZero():
 			continue // the load failed for a floor that was not ours
@@ -81,31 +82,36 @@ type fillKey struct {
 // load is the one load of a key in this process: Redis first, the origin when
 // Redis has nothing that reaches min.
 func (r *Role) load(ctx context.Context, key catalog.Key, min catalog.Stamp, pull bool) (docapi.Reply, error) {
-	if !pull {
+	why := pullForRead
+	if pull {
+		why = pullForRefresh
+	} else {
+		v := r.moment()
 		doc, err := r.fromRedis(ctx, key, min)
 		switch {
 		case err != nil:
 			return r.withoutRedis(ctx, key, min, err)
 		case doc.State != catalog.Absent && !doc.Stamp.Less(min):
-			return r.answer(doc, docapi.LayerRedis), nil
+			return r.answer(doc, docapi.LayerRedis, v), nil
 		}
 	}
-	return r.pull(ctx, key, min, pullForRead)
+	return r.pull(ctx, key, min, why)
 }
 
 // fromRedis reads a replica, and the master when the replica has nothing or
 // lags behind min.
 func (r *Role) fromRedis(ctx context.Context, key catalog.Key, min catalog.Stamp) (catalog.Document, error) {
-	doc, err := r.store.Get(ctx, key, rediscluster.FromReplica)
-	if err != nil || doc.State == catalog.Absent || !doc.Stamp.Less(min) {
+	from := r.from()
+	doc, err := r.store.Get(ctx, key, from)
+	if err != nil || from == rediscluster.FromMaster || doc.State == catalog.Absent || !doc.Stamp.Less(min) {
 		return doc, err
 	}
 	return r.store.Get(ctx, key, rediscluster.FromMaster)
 }
 
 // answer keeps a copy in the heap and refreshes it when it has grown old.
-func (r *Role) answer(doc catalog.Document, layer docapi.Layer) docapi.Reply {
-	r.keep(doc)
+func (r *Role) answer(doc catalog.Document, layer docapi.Layer, v moment) docapi.Reply {
+	r.keep(doc, v)
 	if e, ok := r.heap.docs.Get(doc.Key); ok && layer == docapi.LayerRedis {
 		r.refreshIfOld(e)
 	}
@@ -169,13 +175,14 @@ func (r *Role) LoadMany(ctx context.Context, reqs []docapi.Request) []docapi.Res
 	}
 	var wg sync.WaitGroup
 	if len(rest) > 1 {
-		found := r.store.GetMany(ctx, keys, rediscluster.FromReplica)
+		v := r.moment()
+		found := r.store.GetMany(ctx, keys, r.from())
 		left := rest[:0]
 		for j, i := range rest {
 			// Read again: the bus may have told of a change during the round trip.
 			min := mins[i].Max(r.floor.Of(keys[j]))
 			if doc := found[j].Document; found[j].Err == nil && doc.State != catalog.Absent && !doc.Stamp.Less(min) {
-				out[i].Reply = r.answer(doc, docapi.LayerRedis)
+				out[i].Reply = r.answer(doc, docapi.LayerRedis, v)
 				continue
 			}
 			left = append(left, i)

@@ -14,6 +14,7 @@ type metrics struct {
 	stale         prometheus.Counter
 	unverified    prometheus.Counter
 	refreshErrors prometheus.Counter
+	overloaded    prometheus.Counter
 	dropped       *prometheus.CounterVec
 	leader        prometheus.Gauge
 }
@@ -33,10 +34,19 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		stale:         counter("cache_stale_total", "Answers from the heap tier that nothing could vouch for."),
 		unverified:    counter("cache_bus_gaps_total", "Losses on the invalidation topic after which every copy is checked."),
 		refreshErrors: counter("cache_refresh_errors_total", "Background refreshes that failed; the next read asks again."),
+		overloaded:    counter("cache_overloaded_total", "Reads refused because too many loads were under way."),
 		dropped:       vec("cache_dropped_total", "Background work dropped because its queue was full.", "queue"),
 		leader:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "eshop_bus_leader", Help: "1 while this process sends the bus's heartbeats."}),
 	}
-	all := []prometheus.Collector{m.changes, m.changeLag, m.repairs, m.stale, m.unverified, m.refreshErrors, m.dropped, m.leader}
+	all := []prometheus.Collector{m.changes, m.changeLag, m.repairs, m.stale, m.unverified, m.refreshErrors, m.overloaded, m.dropped, m.leader}
+	for name, fill := range map[string]func() int{
+		"refresh":      func() int { return len(r.refreshes) },
+		"announcement": func() int { return len(r.announcements) },
+		"fill":         func() int { return r.fills.Waiting() },
+	} {
+		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "eshop_cache_waiting", Help: "Work that waits, by queue; fill counts callers.",
+			ConstLabels: prometheus.Labels{"queue": name}}, func() float64 { return float64(fill()) }))
+	}
 	all = append(all, lru.Collectors(r.heap.docs, r.heap.absent)...)
 	if reg == nil {
 		return m, nil

@@ -29,59 +29,58 @@ const (
 // only keeps a second process from pulling the same; whoever waits for it in
 // vain goes on with the token it has, and the compare decides.
 func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why purpose) (docapi.Reply, error) {
-	if r.zk.State() != zookeeper.Connected {
-		return r.pullProvisional(ctx, key, min)
-	}
 	token, release, err := r.token(ctx, key)
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || why == pullForRefresh { // a copy that is stored is better than a provisional one
 			return docapi.Reply{}, err
 		}
 		return r.pullProvisional(ctx, key, min)
 	}
 	defer release()
-	stored := catalog.Document{Key: key}
-	if doc, err := r.store.Get(ctx, key, rediscluster.FromMaster); err == nil {
-		stored = doc
-		if why == pullForRead && doc.State != catalog.Absent && !doc.Stamp.Less(min) {
-			return r.answer(doc, docapi.LayerRedis), nil // somebody was faster
-		}
+	v := r.moment()
+	stored, readErr := r.store.Get(ctx, key, rediscluster.FromMaster)
+	if readErr == nil && why == pullForRead && stored.State != catalog.Absent && !stored.Stamp.Less(min) {
+		return r.answer(stored, docapi.LayerRedis, v), nil // somebody was faster
 	}
 	got, err := r.origin.Pull(ctx, key)
 	if err != nil {
 		if reply, ok := r.stale(key, min); ok {
 			return reply, nil
 		}
+		if readErr == nil && stored.State != catalog.Absent && !stored.Stamp.Less(min) {
+			return docapi.Reply{Document: stored, Layer: docapi.LayerRedis, Stale: true}, nil
+		}
 		return docapi.Reply{}, err
 	}
-	return r.finish(ctx, key, min, token, stored.State, got)
+	reply, accepted, err := r.finish(ctx, min, v, stored.State, document(key, got, catalog.Stamp{Epoch: min.Epoch, Token: token}))
+	if accepted && readErr == nil && stored.Stamp.Less(r.floor.Of(key)) {
+		r.metrics.repairs.Inc()
+		r.log.Warn("repaired a document that Redis had lost", "key", key, "announced", r.floor.Of(key), "was", stored.Stamp, "now", reply.Document.Stamp)
+	}
+	return reply, err
 }
 
 // finish writes what a reader's pull brought and answers with what Redis holds
-// then.
-func (r *Role) finish(ctx context.Context, key catalog.Key, min catalog.Stamp, token int64, stored catalog.State, got origin.Result) (docapi.Reply, error) {
-	doc, op := document(key, got, catalog.Stamp{Epoch: min.Epoch, Token: token}), rediscluster.Put
-	if got.State == catalog.Absent {
+// then. accepted tells whether it is ours.
+func (r *Role) finish(ctx context.Context, min catalog.Stamp, v moment, stored catalog.State, doc catalog.Document) (reply docapi.Reply, accepted bool, err error) {
+	op := rediscluster.Put
+	if doc.State == catalog.Absent {
 		r.noteAbsent()
 		if stored == catalog.Absent && min.IsZero() {
-			r.keep(doc) // nothing to replace: an unknown id costs Redis nothing
-			return docapi.Reply{Document: catalog.Document{Key: key}, Layer: docapi.LayerOrigin}, nil
+			return r.answer(catalog.Document{Key: doc.Key}, docapi.LayerOrigin, v), false, nil // nothing to replace: an unknown id costs Redis nothing
 		}
 		op, doc.Stamp.Version = rediscluster.Tombstone, min.Version
 	}
 	written, out, err := r.write(ctx, op, doc)
 	if err != nil {
-		r.log.Warn("a pulled document could not be stored and is served from memory", "key", key, "err", err)
-		return r.provisional(doc, min)
-	}
-	if !min.IsZero() && out.Accepted {
-		r.metrics.repairs.Inc() // Redis had less than the bus had announced
-		r.log.Warn("repaired a document that Redis had lost", "key", key, "announced", min, "stored", written.Stamp)
+		r.log.Warn("a pulled document could not be stored and is served from memory", "key", doc.Key, "err", err)
+		reply, err = r.provisional(doc, min, v)
+		return reply, false, err
 	}
 	if out.Changed {
-		r.announceLater(catalog.Invalidation{Key: key, Stamp: written.Stamp, State: written.State.String()})
+		r.announceLater(catalog.Invalidation{Key: doc.Key, Stamp: written.Stamp, State: written.State.String()})
 	}
-	return r.answer(written, docapi.LayerOrigin), nil
+	return r.answer(written, docapi.LayerOrigin, v), out.Accepted, nil
 }
 
 // write is the one way into Redis. It returns the document that Redis holds
@@ -118,6 +117,7 @@ func document(key catalog.Key, got origin.Result, base catalog.Stamp) catalog.Do
 // true but nobody can be held to it, so Redis does not get it and the copy
 // lives for seconds.
 func (r *Role) pullProvisional(ctx context.Context, key catalog.Key, min catalog.Stamp) (docapi.Reply, error) {
+	v := r.moment()
 	got, err := r.origin.Pull(ctx, key)
 	if err != nil {
 		if reply, ok := r.stale(key, min); ok {
@@ -128,15 +128,17 @@ func (r *Role) pullProvisional(ctx context.Context, key catalog.Key, min catalog
 	if got.State == catalog.Absent {
 		r.noteAbsent()
 	}
-	return r.provisional(document(key, got, catalog.Stamp{Epoch: min.Epoch}), min)
+	return r.provisional(document(key, got, catalog.Stamp{Epoch: min.Epoch}), min, v)
 }
 
 // provisional answers with a pulled document that Redis does not hold.
 //
-// It may carry the stamp min: the pull began after min was known here, and min's
-// message was sent after its change, so the pull saw that change or a later
-// one. Only an origin that shows a lower version than min has not caught up.
-func (r *Role) provisional(doc catalog.Document, min catalog.Stamp) (docapi.Reply, error) {
+// It carries the stamp min and no higher one. It may: the pull began after min
+// was known here, and min's message was sent after its change, so the pull saw
+// that change or a later one; only an origin that shows a lower version than min
+// has not caught up. And it must not carry more: a copy that nobody else can be
+// held to outranks nothing that Redis holds when it is back.
+func (r *Role) provisional(doc catalog.Document, min catalog.Stamp, v moment) (docapi.Reply, error) {
 	doc.Provisional = true
 	if doc.State == catalog.Live && doc.Field != "" && doc.Stamp.Version < min.Version {
 		return docapi.Reply{}, behind(doc.Key, doc.Stamp, min)
@@ -144,8 +146,8 @@ func (r *Role) provisional(doc catalog.Document, min catalog.Stamp) (docapi.Repl
 	if doc.State == catalog.Absent && !min.IsZero() {
 		doc.State = catalog.Tombstone
 	}
-	doc.Stamp = doc.Stamp.Max(min)
-	return r.answer(doc, docapi.LayerOrigin), nil
+	doc.Stamp = min
+	return r.answer(doc, docapi.LayerOrigin, v), nil
 }
 
 func behind(key catalog.Key, got, min catalog.Stamp) error {
@@ -160,6 +162,9 @@ func behind(key catalog.Key, got, min catalog.Stamp) error {
 // lock: a token of this process, taken before the pull, fences as well, and a
 // flood of unknown ids costs ZooKeeper nothing (pitfall 12).
 func (r *Role) token(ctx context.Context, key catalog.Key) (token int64, release func(), err error) {
+	if s := r.zk.State(); s != zookeeper.Connected {
+		return 0, nil, fmt.Errorf("take a token: the ZooKeeper session is %v", s)
+	}
 	if r.flooded() {
 		token, err := r.sharedToken(ctx)
 		return token, func() {}, err

@@ -2,6 +2,7 @@ package cache
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	"eshop/pkg/catalog"
@@ -20,7 +21,7 @@ const (
 // for Refresh: it heals changes of which the shop sent no message. A document of
 // unknown age counts as old. When the queue is full the next read asks again.
 func (r *Role) refreshIfOld(e *entry) {
-	if e.doc.State == catalog.Absent || e.doc.Provisional || time.Since(e.doc.Pulled) < r.cfg.Refresh || e.refreshing.Swap(true) {
+	if e.doc.State == catalog.Absent || e.doc.Provisional || time.Now().UnixNano() < e.refreshAt.Load() || e.refreshing.Swap(true) {
 		return
 	}
 	select {
@@ -31,22 +32,44 @@ func (r *Role) refreshIfOld(e *entry) {
 	}
 }
 
-// refreshLoop is one worker. It ends with ctx.
-func (r *Role) refreshLoop(ctx context.Context) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case e := <-r.refreshes:
-			key := e.doc.Key
-			fctx, cancel := context.WithTimeout(ctx, r.cfg.FillTimeout)
-			_, err := r.pull(fctx, key, e.doc.Stamp.Max(r.floor.Of(key)), pullForRefresh)
-			cancel()
-			if err != nil {
-				e.refreshing.Store(false) // the next read asks again
-				r.metrics.refreshErrors.Inc()
+// refreshPause is how long a failed refresh of a document is not tried again.
+const refreshPause = 5 * time.Second
+
+// refreshLoop runs the workers until ctx ends.
+func (r *Role) refreshLoop(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for range refreshWorkers {
+		wg.Go(func() {
+			for {
+				select {
+				case <-ctx.Done():
+					return
+				case e := <-r.refreshes:
+					r.refresh(ctx, e)
+				}
 			}
-		}
+		})
+	}
+	wg.Wait()
+	return nil
+}
+
+func (r *Role) refresh(ctx context.Context, e *entry) {
+	ctx, cancel := context.WithTimeout(ctx, r.cfg.FillTimeout)
+	defer cancel()
+	key, wait := e.doc.Key, r.cfg.Refresh
+	reply, err := r.pull(ctx, key, e.doc.Stamp.Max(r.floor.Of(key)), pullForRefresh)
+	if err != nil || reply.Stale {
+		r.metrics.refreshErrors.Inc()
+		wait = refreshPause
+	}
+	// The pull may have ended with the copy as old as before: refused, because
+	// the origin went back without saying so, or not possible now.
+	next := time.Now().Add(jitter(wait)).UnixNano()
+	e.refreshAt.Store(next)
+	e.refreshing.Store(false)
+	if now, ok := r.heap.docs.Get(key); ok && now.refreshAt.Load() < time.Now().UnixNano() {
+		now.refreshAt.Store(next)
 	}
 }
 
@@ -62,11 +85,15 @@ func (r *Role) announceLater(inv catalog.Invalidation) {
 	}
 }
 
-// announceLoop ends with ctx; what is queued then gets one more second.
-func (r *Role) announceLoop(ctx context.Context) {
+// announceLimit is how long one announcement may take before others have their
+// turn: a partition without a leader must not hold up the rest.
+const announceLimit = 2 * time.Second
+
+// announceLoop works until ctx ends and then for at most announceLimit more.
+func (r *Role) announceLoop(ctx context.Context) error {
 	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(time.Second, cancel) })
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(announceLimit, cancel) })
 	defer stop()
 	for {
 		select {
@@ -77,21 +104,31 @@ func (r *Role) announceLoop(ctx context.Context) {
 		}
 		select { // the queue is empty
 		case <-ctx.Done():
-			return
+			return nil
 		case inv := <-r.announcements:
 			r.announce(last, inv)
 		}
 	}
 }
 
-// announce publishes one message, however long it takes, until ctx ends.
+// announce publishes one message; one that does not get through goes to the end
+// of the queue.
 func (r *Role) announce(ctx context.Context, inv catalog.Invalidation) {
-	for r.publisher.Publish(ctx, inv) != nil {
-		select { // the producer retries inside; this is for partitions not known yet
-		case <-ctx.Done():
-			r.metrics.dropped.WithLabelValues("announcement").Inc()
+	try, cancel := context.WithTimeout(ctx, announceLimit)
+	defer cancel()
+	if r.publisher.Publish(try, inv) == nil {
+		return
+	}
+	select { // partitions that are not known yet fail at once
+	case <-try.Done():
+	case <-time.After(100 * time.Millisecond):
+	}
+	if ctx.Err() == nil {
+		select {
+		case r.announcements <- inv:
 			return
-		case <-time.After(100 * time.Millisecond):
+		default:
 		}
 	}
+	r.metrics.dropped.WithLabelValues("announcement").Inc()
 }

@@ -46,28 +46,31 @@ func (r *Role) flooded() bool {
 	return a.count > floodLimit || a.before > floodLimit
 }
 
-// sharedToken returns a fencing token that is at most a second old. An older
+// tokenLife is how long a shared token is used.
+const tokenLife = time.Second
+
+// sharedToken returns a fencing token that is at most tokenLife old. An older
 // token than necessary is safe: it still precedes the pull, and whatever was
 // written under a higher one refuses ours.
 func (r *Role) sharedToken(ctx context.Context) (int64, error) {
-	r.shared.mu.Lock()
-	defer r.shared.mu.Unlock()
-	if time.Since(r.shared.at) < time.Second {
-		return r.shared.token, nil
+	if t := r.lastToken.Load(); t != nil && time.Since(t.at) < tokenLife {
+		return t.token, nil
 	}
-	ctx, cancel := context.WithTimeout(ctx, r.cfg.LockWait)
-	defer cancel()
-	at := time.Now()
-	token, err := r.zk.Token(ctx)
+	token, _, err := r.tokens.Do(ctx, struct{}{}, func(ctx context.Context) (int64, error) {
+		at := time.Now() // before it is taken: it must not seem younger than it is
+		token, err := r.zk.Token(ctx)
+		if err == nil {
+			r.lastToken.Store(&sharedToken{token: token, at: at})
+		}
+		return token, err
+	})
 	if err != nil {
 		return 0, fmt.Errorf("take a fencing token: %w", err)
 	}
-	r.shared.token, r.shared.at = token, at
 	return token, nil
 }
 
 type sharedToken struct {
-	mu    sync.Mutex
 	token int64
 	at    time.Time
 }

@@ -84,13 +84,12 @@ func TestBuiltinPages(t *testing.T) {
 	addr := running(t, admin.Config{Role: "gateway", Build: build}, admin.Deps{Gatherer: reg, Ready: &ready}, func(s *admin.Server) {
 		s.AddSection("listeners", func() any { return []admin.Row{{Name: "public", Value: "<127.0.0.1:8080>"}} })
 		s.AddSection("ring", func() any { return map[string]int{"members": 3} })
-		s.AddLink("explain", "/api/explain")
 	})
 	tests := []struct {
 		path string
 		want []string
 	}{
-		{"/", []string{"eshop gateway", "v9.9.9", "abc&lt;b&gt;", "&lt;127.0.0.1:8080&gt;", `&#34;members&#34;: 3`, `href="/api/explain"`, "/-/ready"}},
+		{"/", []string{"eshop gateway", "v9.9.9", "abc&lt;b&gt;", "&lt;127.0.0.1:8080&gt;", `&#34;members&#34;: 3`, `href="/metrics"`, "/-/ready"}},
 		{"/-/healthy", []string{"healthy"}},
 		{"/-/ready", []string{"ready"}},
 		{"/metrics", []string{`eshop_build_info{goversion="go1.26.0",revision="abc<b>",role="gateway",version="v9.9.9"} 1`, "go_goroutines", "process_open_fds", "eshop_ready 1"}},
@@ -310,9 +309,11 @@ func TestRunDrains(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	ready, result := make(chan struct{}), make(chan error, 1)
-	go func() { result <- s.Actor(ctx, func() { close(ready) }) }()
-	<-ready
+	if err := s.Listen(); err != nil {
+		t.Fatal(err)
+	}
+	result := make(chan error, 1)
+	go func() { result <- s.Run(ctx) }()
 	bodies := make(chan string, 1)
 	go func() {
 		resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Get("http://" + s.Addr() + "/slow")

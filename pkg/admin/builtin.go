@@ -125,7 +125,7 @@ type statusAnswer struct {
 }
 
 func (s *Server) status(w http.ResponseWriter, _ *http.Request) {
-	sections, _ := s.added()
+	sections := s.added()
 	values := make(map[string]any, len(sections))
 	for _, sec := range sections {
 		values[sec.title] = sec.value()

@@ -29,17 +29,10 @@ func (s *Server) AddSection(title string, value func() any) {
 	s.sections = append(s.sections, section{title: title, value: value})
 }
 
-// AddLink adds a link to the status page.
-func (s *Server) AddLink(text, href string) {
+func (s *Server) added() []section {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.links = append(s.links, link{Text: text, Href: href})
-}
-
-func (s *Server) added() ([]section, []link) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return append([]section(nil), s.sections...), append([]link(nil), s.links...)
+	return append([]section(nil), s.sections...)
 }
 
 type pageSection struct {
@@ -49,7 +42,7 @@ type pageSection struct {
 }
 
 func (s *Server) statusPage(w http.ResponseWriter, _ *http.Request) {
-	sections, links := s.added()
+	sections := s.added()
 	data := struct {
 		Role            string
 		Build           Build
@@ -61,10 +54,10 @@ func (s *Server) statusPage(w http.ResponseWriter, _ *http.Request) {
 		Role: s.cfg.Role, Build: s.cfg.Build,
 		Started: s.started.Format(time.RFC3339), Uptime: time.Since(s.started).Round(time.Second).String(),
 		Readiness: s.readiness(),
-		Links: append([]link{
+		Links: []link{
 			{"liveness", "/-/healthy"}, {"readiness", "/-/ready"}, {"metrics", "/metrics"},
 			{"profiles", pprofPath}, {"status as JSON", "/api/status"},
-		}, links...),
+		},
 	}
 	for _, sec := range sections {
 		shown := pageSection{Title: sec.title}

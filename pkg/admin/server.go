@@ -59,7 +59,6 @@ type Server struct {
 	mu       sync.Mutex
 	listener net.Listener
 	sections []section
-	links    []link
 	layers   []layer
 }
 
@@ -173,13 +172,4 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("serve admin requests on %s: %w", listener.Addr(), err)
 	}
 	return nil
-}
-
-// Actor runs the server as an actor of a lifecycle.Group: it is ready once the address is bound.
-func (s *Server) Actor(ctx context.Context, ready func()) error {
-	if err := s.Listen(); err != nil {
-		return err
-	}
-	ready()
-	return s.Run(ctx)
 }

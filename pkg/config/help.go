@@ -14,7 +14,7 @@ func (s *Set) Help() string {
 		var left, right []string
 		width := 0
 		s.each(func(f *pflag.Flag) {
-			if f.Hidden || areaOf(f) != area {
+			if areaOf(f) != area {
 				return
 			}
 			head := "      --" + f.Name
@@ -49,9 +49,7 @@ type Row struct{ Area, Name, Default, Usage string }
 func (s *Set) Rows() []Row {
 	var rows []Row
 	s.each(func(f *pflag.Flag) {
-		if !f.Hidden {
-			rows = append(rows, Row{Area: areaOf(f), Name: f.Name, Default: f.DefValue, Usage: f.Usage})
-		}
+		rows = append(rows, Row{Area: areaOf(f), Name: f.Name, Default: f.DefValue, Usage: f.Usage})
 	})
 	return rows
 }

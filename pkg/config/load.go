@@ -82,14 +82,10 @@ func (s *Set) loadEnviron(src Sources) []string {
 	return unused
 }
 
-// all lists every flag that help shows.
+// all lists every flag.
 func (s *Set) all() []string {
 	var names []string
-	s.each(func(f *pflag.Flag) {
-		if !f.Hidden {
-			names = append(names, f.Name)
-		}
-	})
+	s.each(func(f *pflag.Flag) { names = append(names, f.Name) })
 	return names
 }
 

@@ -16,7 +16,7 @@ import (
 func (s *Set) Print(w io.Writer, loaded Loaded) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	s.each(func(f *pflag.Flag) {
-		if f.Hidden || ofInvocation(f) {
+		if ofInvocation(f) {
 			return
 		}
 		at := root

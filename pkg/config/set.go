@@ -42,12 +42,12 @@ func (s *Set) Area(title string) {
 	}
 }
 
-// Names lists the settings in the order they were defined: all flags but hidden ones and those of one
+// Names lists the settings in the order they were defined: all flags but those of one
 // invocation.
 func (s *Set) Names() []string {
 	var names []string
 	s.each(func(f *pflag.Flag) {
-		if !f.Hidden && !ofInvocation(f) {
+		if !ofInvocation(f) {
 			names = append(names, f.Name)
 		}
 	})
@@ -223,9 +223,6 @@ func (s *Set) Listen(target *string, name, def, usage string) {
 func (s *Set) URL(target *string, name, usage string) {
 	add(s, target, name, "url", "", usage, ParseURL, plain)
 }
-
-// Hide keeps a flag out of help and tables.
-func (s *Set) Hide(name string) { s.flags.Lookup(name).Hidden = true }
 
 // OfInvocation says that a flag belongs to one call of the command, not to its settings: it cannot
 // stand in the environment or the file and is not printed.

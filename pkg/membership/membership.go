@@ -143,13 +143,6 @@ func (g *Group) Ring() *ring.Ring { return g.ring.Load() }
 // Known reports whether a list has arrived.
 func (g *Group) Known() bool { return g.ring.Load() != nil }
 
-// Members returns the last list, ejected ones included.
-func (g *Group) Members() []ring.Member {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return slices.Clone(g.members)
-}
-
 // Eject takes a member that did not answer out of the ring until a probe says
 // that it is back. This process itself is never ejected.
 func (g *Group) Eject(id string, reason error) {

@@ -31,7 +31,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{name: "no command", code: 2, stderr: []string{"no command is given; see eshop --help"}},
 		{name: "unknown command", args: "serve", code: 2, stderr: []string{`"serve" is no command; there are`, "publish"}},
-		{name: "a command of later", args: "hotcount", code: 2, stderr: []string{`"hotcount" is no command`}},
+		{name: "unknown flag of an unknown command", args: "serve --kind=product", code: 2, stderr: []string{"--kind"}},
 		{name: "unknown flag before a command", args: "--loud", code: 2, stderr: []string{"--loud"}},
 		{name: "help", args: "--help", stdout: []string{"Commands:", "publish", "eshop <command> --help"}},
 		{name: "help of a command", args: "cache -h", stdout: []string{"Usage:\n  eshop cache [flags]", "Examples:", "\nZooKeeper:\n", "--cache.refresh duration", "(default 1h)", "ESHOP_KAFKA_BROKERS"}},
@@ -43,11 +43,11 @@ func TestUsage(t *testing.T) {
 		},
 		{
 			name: "everything that is wrong, at once", code: 2,
-			args: "cache --redis.addrs a --kafka.brokers a:1 --kafka.sasl plain --kafka.topic.dead cache-message --kafka.topic.access a/b --zookeeper.servers a:1 --zookeeper.root eshop " +
+			args: "cache --redis.addrs a --kafka.brokers a:1 --kafka.sasl plain --kafka.topic.dead cache-message --kafka.topic.invalidate a/b --zookeeper.servers a:1 --zookeeper.root eshop " +
 				"--origin.url shop --cache.addr 127.0.0.1:0 --cache.l1-bytes 1 --redis.tls-ca-file " + missing + " --admin.token-file " + missing + " --cache.refesh 1h --redis.username x --config " + missing,
 			stderr: []string{
 				`--redis.addrs "a"`, "--kafka.username: is needed with --kafka.sasl", "--kafka.password-file: is needed", `--kafka.topic.dead "cache-message": is the topic of --kafka.topic.change already`,
-				`--kafka.topic.access "a/b"`, `--zookeeper.root "eshop"`, `--origin.url "shop"`, `--cache.l1-bytes "1": must be at least 1MiB`, "is used with --redis.tls only",
+				`--kafka.topic.invalidate "a/b"`, `--zookeeper.root "eshop"`, `--origin.url "shop"`, `--cache.l1-bytes "1": must be at least 1MiB`, "is used with --redis.tls only",
 				"--admin.token-file", "did you mean --cache.refresh?", "--redis.password-file: is needed with --redis.username", "cannot be opened",
 			},
 		},
@@ -129,6 +129,57 @@ pages: [{name: category, related: [shop]}]
 	for _, want := range []string{"cache.adr", "did you mean cache.addr?", `kind "category": url "" lacks {id}`, `page "page": its root kind "nothing" is not configured`} {
 		if code != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("got code %d, want 2 and %q:\n%s", code, want, stderr)
+		}
+	}
+}
+
+// TestTemplatesAreChecked: what is wrong with templates is bad usage, found before anything starts, by
+// --check-config too, and listed with everything else.
+func TestTemplatesAreChecked(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	missing, good := filepath.Join(dir, "none.html"), write("good.html", "<p>{{.productName}}</p>")
+	unparsable, failing := write("unparsable.html", "{{if}}"), write("failing.html", "{{.HasShop.x}}")
+	file := write("eshop.yaml", "pages: [{name: second, path: /second, root: product, param: id, template: "+unparsable+"}, {name: third, path: /third, root: shop, param: id, template: "+failing+"}]")
+	for _, tt := range []struct {
+		name string
+		args []string
+		code int
+		want []string
+	}{
+		{"good", []string{"--gateway.template=" + good}, 0, nil},
+		{"missing", []string{"--gateway.template=" + missing}, 2, []string{"1 problem with", "--gateway.template: ", missing}},
+		{"all at once", []string{"--config=" + file, "--gateway.template=" + missing, "--redis.username=x"}, 2, []string{
+			"4 problems", missing, `page "second": `, unparsable, `page "third": `, failing, "--redis.password-file: is needed"}},
+	} {
+		for _, command := range [][]string{
+			{"all"}, {"gateway", "--gateway.peer-addr=127.0.0.1:0", "--redis.addrs=a:1", "--kafka.brokers=a:1", "--zookeeper.servers=a:1"},
+		} {
+			for _, check := range []bool{true, false} {
+				if !check && tt.code == 0 {
+					continue // it would run
+				}
+				args := append(append([]string{}, command...), tt.args...)
+				if check {
+					args = append(args, "--check-config")
+				}
+				code, _, stderr := call(t, nil, "", args...)
+				if code != tt.code {
+					t.Errorf("%s: %q: got code %d, want %d: %s", tt.name, args, code, tt.code, stderr)
+				}
+				for _, want := range tt.want {
+					if !strings.Contains(stderr, want) {
+						t.Errorf("%s: %q: lacks %q:\n%s", tt.name, args, want, stderr)
+					}
+				}
+			}
 		}
 	}
 }

@@ -3,6 +3,7 @@ package roles
 import (
 	"context"
 
+	"eshop/pkg/catalog"
 	"eshop/pkg/config"
 	"eshop/roles/gateway"
 )
@@ -36,6 +37,7 @@ what it waits for, and a running gateway goes on serving what it has when they a
 			s.needsServers("gateway", problems)
 			cat := catalogOf(loaded, problems)
 			cfg := s.gatewayConfig(problems)
+			templates(cfg, cat, problems)
 			listener := s.adminConfig("gateway", "gateway.admin-addr", s.gateway.adminAddr, problems)
 			cfg.ClusterToken = s.clusterToken(problems, listen{"gateway.peer-addr", s.gateway.peerAddr})
 			return func(ctx context.Context, p process) error {
@@ -66,5 +68,13 @@ func (s *settings) gatewayConfig(problems *config.Problems) gateway.Config {
 		Kafka:           s.kafka.config(problems),
 		ZooKeeper:       s.zookeeper.config(problems),
 		TopicInvalidate: s.kafka.topicInvalidate,
+	}
+}
+
+// templates adds a problem for each template file that cannot be used. Without a catalogue, which is a
+// problem of its own, it is not known for which pages they are.
+func templates(cfg gateway.Config, cat *catalog.Catalog, problems *config.Problems) {
+	if cat != nil {
+		problems.AddError("", gateway.CheckTemplates(cfg, cat))
 	}
 }

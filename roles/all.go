@@ -35,6 +35,7 @@ ZooKeeper shell and further eshop roles can join there.`,
 			s.cache.define(set, "127.0.0.1", false)
 			s.redis.define(set)
 			s.kafka.define(set)
+			s.kafka.defineAccess(set)
 			s.kafka.defineGroup(set)
 			s.zookeeper.define(set)
 			s.origin.define(set)
@@ -61,6 +62,7 @@ ZooKeeper shell and further eshop roles can join there.`,
 				Topics:        (&layout{partitions: 4, replication: 3}).topics(&s.kafka),
 				ShutdownDelay: s.process.delay, ShutdownTimeout: s.process.timeout,
 			}
+			templates(cfg.Gateway, cat, problems)
 			cfg.Embedded.Kafka = cfg.Cache.Kafka
 			cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken = token, token
 			return func(ctx context.Context, p process) error {

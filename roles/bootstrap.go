@@ -41,6 +41,7 @@ does no more than that. Redis Cluster needs no preparation.`,
 				set.OfInvocation(name)
 			}
 			s.kafka.define(set)
+			s.kafka.defineAccess(set)
 			s.zookeeper.define(set)
 			s.process.define(set, "warn")
 		},

@@ -56,7 +56,7 @@ func (k *kafkaSettings) config(problems *config.Problems) kafka.Config {
 	return c
 }
 
-// topics checks the names of all topics.
+// topics checks the names of the topics that the command has a flag for.
 func (k *kafkaSettings) topics(problems *config.Problems) {
 	taken := make(map[string]string)
 	for _, t := range []struct{ flag, name string }{
@@ -64,6 +64,8 @@ func (k *kafkaSettings) topics(problems *config.Problems) {
 		{"kafka.topic.invalidate", k.topicInvalidate}, {"kafka.topic.dead", k.topicDead},
 	} {
 		switch {
+		case t.flag == "kafka.topic.access" && !k.access:
+			continue
 		case !isTopic(t.name):
 			problems.Add(t.flag, t.name, "must have 1 to 249 letters, digits, dots, dashes and underscores")
 		case taken[t.name] != "":

@@ -109,7 +109,7 @@ func newFleet(t testing.TB, s shape) *fleet {
 	}
 	t.Cleanup(func() { f.shop.Close() })
 	_, err = kafka.EnsureTopics(t.Context(), f.kafka, []kafka.Topic{{Name: f.topic("change"), Partitions: 3}, {Name: f.topic("invalidate"), Partitions: 2},
-		{Name: f.topic("dead"), Partitions: 1}, {Name: f.topic("access"), Partitions: 1}}, kafka.Deps{})
+		{Name: f.topic("dead"), Partitions: 1}}, kafka.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func (f *fleet) startSplit() {
 	}
 	shared := []string{"--config", file, "--redis.addrs", strings.Join(f.redis, ","), "--kafka.brokers", strings.Join(f.kafka.Brokers, ","),
 		"--zookeeper.servers", strings.Join(f.zk, ","), "--zookeeper.root", "/" + f.name, "--kafka.topic.change", f.topic("change"),
-		"--kafka.topic.invalidate", f.topic("invalidate"), "--kafka.topic.dead", f.topic("dead"), "--kafka.topic.access", f.topic("access")}
+		"--kafka.topic.invalidate", f.topic("invalidate"), "--kafka.topic.dead", f.topic("dead")}
 	start := func(command string, args ...string) *lab.Process {
 		return lab.Start(f.t, lab.Command{Path: binary, Dir: dir, Env: []string{runAsEshop + "=1"}, Args: append(append([]string{command}, shared...), args...)})
 	}

@@ -42,6 +42,7 @@ type kafkaSettings struct {
 	tls                            bool
 
 	topicChange, topicAccess, topicInvalidate, topicDead string
+	access                                               bool // the command has a flag for topicAccess
 
 	groupCache string
 }
@@ -55,9 +56,14 @@ func (k *kafkaSettings) define(set *config.Set) {
 	set.Switch(&k.tls, "kafka.tls", false, "encrypt connections")
 	set.Text(&k.caFile, "kafka.tls-ca-file", "file", "", "certificates to trust, PEM; without it the system's")
 	set.Text(&k.topicChange, "kafka.topic.change", "topic", "cache-message", "changes, as the shop's services send them")
-	set.Text(&k.topicAccess, "kafka.topic.access", "topic", "access-log", "access log of the gateways")
 	set.Text(&k.topicInvalidate, "kafka.topic.invalidate", "topic", "cache-invalidate", "invalidations, read by every gateway and cache process")
 	set.Text(&k.topicDead, "kafka.topic.dead", "topic", "cache-message-dead", "changes that could not be understood, with the reason")
+}
+
+// defineAccess is for the commands that create the topics.
+func (k *kafkaSettings) defineAccess(set *config.Set) {
+	k.access = true
+	set.Text(&k.topicAccess, "kafka.topic.access", "topic", "access-log", "access log of the gateways")
 }
 
 func (k *kafkaSettings) defineGroup(set *config.Set) {

@@ -15,7 +15,7 @@ import (
 const (
 	live       uint32 = iota
 	superseded        // a newer document is known; may be served, marked, if that cannot be had
-	gone              // purged or deleted: never served again, not even on error
+	gone              // purged, deleted or never valid: not served again, not even on error
 )
 
 // flag is the liveness of one copy of one document. A page holds pointers to
@@ -31,7 +31,16 @@ type flag struct {
 	verified   atomic.Int64  // unix nanoseconds: when Redis or the cache role last vouched for it
 	soft       atomic.Int64  // unix nanoseconds: refreshed in the background from then on
 
-	refs int // guarded by the index's shard
+	of *lineage // nil: a copy for one answer, which the index does not know
+}
+
+// lineage is what the copies of one document that are held have in common.
+type lineage struct {
+	current *flag // the newest; guarded by the index's shard
+	refs    int   // from L1 and pages to any of the copies; guarded by the index's shard
+	// buried: the document was purged or deleted, so none of these copies is
+	// served again, the superseded ones included (PITFALL 34).
+	buried atomic.Bool
 }
 
 // kill moves the copy forward to a state; it never goes back.
@@ -44,6 +53,13 @@ func (f *flag) kill(to uint32) {
 	}
 }
 
+// dead reports whether the copy must not be served, not even for want of a
+// better one.
+func (f *flag) dead() bool {
+	s := f.state.Load()
+	return s == gone || s == superseded && f.of.buried.Load()
+}
+
 // entry is a document in L1. Immutable.
 type entry struct {
 	flag *flag
@@ -52,27 +68,37 @@ type entry struct {
 
 func (e *entry) bytes() int64 { return int64(len(e.doc.Body)) + 256 }
 
-// index finds the current flag of a key. There is at most one for each key, so
-// an invalidation reaches every page and document that was built from it, even
-// when the document itself was evicted and only pages still point to it. A flag
-// is in the index as long as an L1 entry or a page refers to it, which bounds
-// the index by the bounds of the caches.
-type index struct {
-	shards [64]struct {
-		mu sync.Mutex
-		m  map[catalog.Key]*flag
-	}
+// index finds the copies of a key. There is at most one current flag for each
+// key, so an invalidation reaches every page and document that was built from
+// it, even when the document itself was evicted and only pages still point to
+// it. A lineage is in the index as long as an L1 entry or a page refers to one
+// of its copies, which bounds the index by the bounds of the caches; a buried
+// one leaves at once, for nothing more can happen to its copies.
+type index struct{ shards [64]shard }
+
+type shard struct {
+	mu sync.Mutex
+	m  map[catalog.Key]*lineage
 }
 
 func newIndex() *index {
 	x := &index{}
 	for i := range x.shards {
-		x.shards[i].m = map[catalog.Key]*flag{}
+		x.shards[i].m = map[catalog.Key]*lineage{}
 	}
 	return x
 }
 
 func hashKey(k catalog.Key) uint64 { return ring.Hash(k.Kind, k.ID) }
+
+func (x *index) shard(k catalog.Key) *shard { return &x.shards[hashKey(k)%uint64(len(x.shards))] }
+
+// bury ends a lineage. The caller holds the shard's lock.
+func (s *shard) bury(k catalog.Key, l *lineage) {
+	l.buried.Store(true)
+	l.current.kill(gone)
+	delete(s.m, k)
+}
 
 // verification is what a load knows of the moment it began.
 type verification struct {
@@ -84,27 +110,70 @@ type verification struct {
 // admit makes doc the current copy of its key and returns its flag with one
 // reference for the caller. A copy that is the same as the current one renews
 // it, so that pages built from it stay valid. A copy older than a live one is
-// refused: two loads may finish in any order (invariant 1).
+// refused: two loads may finish in any order (invariant 1). The knowledge that
+// there is no such document, or not any more, buries all earlier copies.
 func (x *index) admit(doc catalog.Document, v verification) (*flag, bool) {
 	sum := xxhash.Sum64(doc.Body) + uint64(doc.State)
-	s := &x.shards[hashKey(doc.Key)%uint64(len(x.shards))]
+	s := x.shard(doc.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	f := s.m[doc.Key]
-	switch {
-	case f != nil && f.state.Load() == live && f.stamp == doc.Stamp && f.sum == sum:
-		f.renew(v)
-		f.refs++
-		return f, true
-	case f != nil && f.state.Load() == live && doc.State != catalog.Absent && doc.Stamp.Less(f.stamp):
-		return nil, false
-	case f != nil:
-		f.kill(superseded)
+	l := s.m[doc.Key]
+	if l != nil {
+		f := l.current
+		isLive := f.state.Load() == live
+		switch {
+		case isLive && f.stamp == doc.Stamp && f.sum == sum:
+			f.renew(v)
+			l.refs++
+			return f, true
+		case isLive && doc.State != catalog.Absent && doc.Stamp.Less(f.stamp):
+			return nil, false
+		case doc.State == catalog.Live:
+			f.kill(superseded)
+		default:
+			s.bury(doc.Key, l)
+			l = nil
+		}
 	}
-	f = &flag{key: doc.Key, stamp: doc.Stamp, sum: sum, refs: 1}
+	if l == nil {
+		l = &lineage{}
+		s.m[doc.Key] = l
+	}
+	f := &flag{key: doc.Key, stamp: doc.Stamp, sum: sum, of: l}
 	f.renew(v)
-	s.m[doc.Key] = f
+	l.current = f
+	l.refs++
 	return f, true
+}
+
+// change tells of a newer document and reports whether that makes a copy
+// outdated. A deletion buries them all.
+func (x *index) change(inv catalog.Invalidation) bool {
+	s := x.shard(inv.Key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.m[inv.Key]
+	switch {
+	case l == nil || !inv.Supersedes(l.current.stamp):
+		return false
+	case inv.State == catalog.Tombstone.String():
+		s.bury(inv.Key, l)
+	default:
+		l.current.kill(superseded)
+	}
+	return true
+}
+
+// purge buries every copy of a document and reports whether there was one.
+func (x *index) purge(k catalog.Key) bool {
+	s := x.shard(k)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.m[k]
+	if l != nil {
+		s.bury(k, l)
+	}
+	return l != nil
 }
 
 func (f *flag) renew(v verification) {
@@ -116,35 +185,38 @@ func (f *flag) renew(v verification) {
 // retain adds a reference, unless the flag is no longer the one invalidations
 // are told to: a page built from it would never hear of a change.
 func (x *index) retain(f *flag) bool {
-	s := &x.shards[hashKey(f.key)%uint64(len(x.shards))]
+	s := x.shard(f.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.m[f.key] != f {
+	if s.m[f.key] != f.of || f.of.current != f {
 		return false
 	}
-	f.refs++
+	f.of.refs++
 	return true
 }
 
-// release takes a reference away; with the last one the flag leaves the index.
+// release takes a reference away; with the last one the lineage leaves the index.
 func (x *index) release(f *flag) {
-	s := &x.shards[hashKey(f.key)%uint64(len(x.shards))]
+	s := x.shard(f.key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.refs--; f.refs <= 0 && s.m[f.key] == f {
+	if f.of.refs--; f.of.refs <= 0 && s.m[f.key] == f.of {
 		delete(s.m, f.key)
 	}
 }
 
 // find returns the current flag of a key, nil if no copy is held.
 func (x *index) find(k catalog.Key) *flag {
-	s := &x.shards[hashKey(k)%uint64(len(x.shards))]
+	s := x.shard(k)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.m[k]
+	if l := s.m[k]; l != nil {
+		return l.current
+	}
+	return nil
 }
 
-// size is the number of flags.
+// size is the number of documents with a copy.
 func (x *index) size() int {
 	n := 0
 	for i := range x.shards {

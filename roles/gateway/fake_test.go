@@ -81,12 +81,13 @@ func (f *fakeRedis) count() int {
 
 // fakeCache is the cache role.
 type fakeCache struct {
-	mu    sync.Mutex
-	docs  map[catalog.Key]docapi.Reply
-	fail  map[catalog.Key]bool
-	down  bool
-	asked []docapi.Request
-	delay time.Duration
+	mu     sync.Mutex
+	docs   map[catalog.Key]docapi.Reply
+	fail   map[catalog.Key]bool
+	down   bool
+	asked  []docapi.Request
+	delay  time.Duration
+	before func() // under the lock
 }
 
 func (f *fakeCache) Get(ctx context.Context, req docapi.Request) (docapi.Reply, error) {
@@ -104,6 +105,9 @@ func (f *fakeCache) GetMany(_ context.Context, reqs []docapi.Request) []docapi.R
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	out := make([]docapi.Result, len(reqs))
+	if f.before != nil {
+		f.before()
+	}
 	for i, q := range reqs {
 		f.asked = append(f.asked, q)
 		if f.down || f.fail[q.Key] {

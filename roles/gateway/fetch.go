@@ -48,31 +48,52 @@ const rounds = 4
 // L1 is returned, marked, and an error if there is none.
 func (r *Role) documents(ctx context.Context, keys []catalog.Key) []found {
 	out := make([]found, len(keys))
-	old := make([]*entry, len(keys))
-	var open []int
-	now := time.Now()
-	for i, k := range keys {
-		if e := r.l1.get(k); e != nil {
-			if r.usable(e, now) {
-				out[i] = found{entry: e, layer: layerL1}
-				continue
-			}
-			old[i] = e
-		}
-		open = append(open, i)
+	open := make([]int, len(keys))
+	for i := range open {
+		open[i] = i
 	}
-	for round := 0; len(open) > 0 && round < rounds; round++ {
-		open = r.round(ctx, keys, open, out)
+	for round := 0; round < rounds && len(open) > 0; round++ {
+		if open = r.fromL1(keys, open, out); len(open) > 0 {
+			open = r.round(ctx, keys, open, out)
+		}
 	}
 	for _, i := range open {
 		out[i].err = errChanging
 	}
-	for i := range out {
-		if out[i].err != nil && old[i] != nil && r.servable(old[i], now) {
-			out[i] = found{entry: old[i], layer: layerL1, stale: true}
+	now := time.Now()
+	for i, k := range keys {
+		if out[i].err == nil {
+			continue
+		}
+		if e := r.l1.get(k); e != nil && r.servable(e, now) {
+			out[i] = found{entry: e, layer: layerL1, stale: !r.usable(e, now)}
 		}
 	}
 	return out
+}
+
+// fromL1 takes what is usable there and returns the keys that are still open.
+// In a later round that is a copy which another load has brought meanwhile.
+func (r *Role) fromL1(keys []catalog.Key, open []int, out []found) (left []int) {
+	now := time.Now()
+	for _, i := range open {
+		if e := r.l1.get(keys[i]); e != nil && r.usable(e, now) {
+			out[i] = found{entry: e, layer: layerL1}
+		} else {
+			left = append(left, i)
+		}
+	}
+	return left
+}
+
+// least is the stamp below which a copy is of no use: the floor, or that of the
+// copy already shown here if it is newer.
+func (r *Role) least(k catalog.Key) catalog.Stamp {
+	low := r.floor.Of(k)
+	if f := r.l1.index.find(k); f != nil && f.state.Load() == live && low.Less(f.stamp) {
+		return f.stamp
+	}
+	return low
 }
 
 // usable reports whether a copy may be served without any look elsewhere.
@@ -86,7 +107,7 @@ func (r *Role) usable(e *entry, now time.Time) bool {
 
 // servable reports whether a copy may be served, marked, for want of a better one.
 func (r *Role) servable(e *entry, now time.Time) bool {
-	return e.doc.State == catalog.Live && e.flag.state.Load() != gone && now.UnixNano() <= e.flag.soft.Load()+int64(r.cfg.HardTTL)
+	return e.doc.State == catalog.Live && !e.flag.dead() && now.UnixNano() <= e.flag.soft.Load()+int64(r.cfg.HardTTL)
 }
 
 // round reads the open keys once and returns those that a change overtook.
@@ -94,8 +115,8 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 	// Both are taken before the reads: a message lost or a change made meanwhile
 	// counts as later than the copy.
 	v := verification{at: time.Now(), generation: r.generation.Load()}
-	take := func(i int, doc catalog.Document, from layer) {
-		e, ok := r.keep(doc, v)
+	take := func(i int, doc catalog.Document, from layer, asked catalog.Stamp) {
+		e, ok := r.keep(doc, v, asked)
 		if !ok {
 			again = append(again, i)
 			return
@@ -108,30 +129,32 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 	if r.distrusts(v.at) {
 		from = rediscluster.FromMaster
 	}
-	ask := pick(keys, open)
-	low, missing := []int(nil), []int(nil)
-	for n, res := range r.store.GetMany(ctx, ask, from) {
+	low, missing, failed := []int(nil), []int(nil), 0
+	for n, res := range r.store.GetMany(ctx, pick(keys, open), from) {
 		i := open[n]
 		switch {
 		case res.Err != nil:
-			r.metrics.redisErrors.Inc()
+			failed++
 			missing = append(missing, i)
 		case res.Document.State == catalog.Absent:
 			missing = append(missing, i)
-		case !r.floor.Admits(keys[i], res.Document.Stamp):
+		case res.Document.Stamp.Less(r.least(keys[i])):
 			low = append(low, i)
 		default:
-			take(i, res.Document, layerRedis)
+			take(i, res.Document, layerRedis, catalog.Stamp{})
 			r.mention(res.Document)
 		}
+	}
+	if r.metrics.redisErrors.Add(float64(failed)); failed == len(open) {
+		r.checks.pause(v.at, checksPause)
 	}
 	// A replica that lags is no news; a master below the floor lost a write, and
 	// the pull that the cache role makes for it repairs that.
 	if len(low) > 0 {
 		for n, res := range r.store.GetMany(ctx, pick(keys, low), rediscluster.FromMaster) {
 			i := low[n]
-			if res.Err == nil && res.Document.State != catalog.Absent && r.floor.Admits(keys[i], res.Document.Stamp) {
-				take(i, res.Document, layerRedis)
+			if res.Err == nil && res.Document.State != catalog.Absent && !res.Document.Stamp.Less(r.least(keys[i])) {
+				take(i, res.Document, layerRedis, catalog.Stamp{})
 				continue
 			}
 			if res.Err == nil {
@@ -144,14 +167,17 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 	return again
 }
 
+// checksPause is how long no page is checked against a Redis that has just failed.
+const checksPause = 500 * time.Millisecond
+
 // fromCacheRole asks the cache role for what Redis does not have.
-func (r *Role) fromCacheRole(ctx context.Context, keys []catalog.Key, missing []int, out []found, take func(int, catalog.Document, layer)) {
+func (r *Role) fromCacheRole(ctx context.Context, keys []catalog.Key, missing []int, out []found, take func(int, catalog.Document, layer, catalog.Stamp)) {
 	if len(missing) == 0 {
 		return
 	}
 	reqs := make([]docapi.Request, len(missing))
 	for n, i := range missing {
-		reqs[n] = docapi.Request{Key: keys[i], Min: r.floor.Of(keys[i])}
+		reqs[n] = docapi.Request{Key: keys[i], Min: r.least(keys[i])}
 	}
 	for n, res := range r.source.GetMany(ctx, reqs) {
 		i, doc := missing[n], res.Reply.Document
@@ -159,8 +185,8 @@ func (r *Role) fromCacheRole(ctx context.Context, keys []catalog.Key, missing []
 		case res.Err != nil:
 			out[i].err = fmt.Errorf("load %v: %w", keys[i], res.Err)
 		case !res.Reply.Stale:
-			take(i, doc, cacheLayer(res.Reply.Layer))
-		case doc.State == catalog.Absent || !r.floor.Admits(keys[i], doc.Stamp):
+			take(i, doc, cacheLayer(res.Reply.Layer), reqs[n].Min)
+		case doc.State == catalog.Absent || doc.Stamp.Less(r.least(keys[i])):
 			out[i].err = fmt.Errorf("load %v: the cache role has an old copy only, with the stamp %v", keys[i], doc.Stamp)
 		default: // truth of some time ago: for this request, not for L1 (5)
 			f := &flag{key: doc.Key, stamp: doc.Stamp}
@@ -170,25 +196,34 @@ func (r *Role) fromCacheRole(ctx context.Context, keys []catalog.Key, missing []
 	}
 }
 
-// keep stores a document in L1. It reports false when a newer one is known.
-func (r *Role) keep(doc catalog.Document, v verification) (*entry, bool) {
+// keep stores a document in L1. It reports false when a newer one is known. An
+// absence has no stamp to compare: it is as good as the minimum it was asked with.
+func (r *Role) keep(doc catalog.Document, v verification, asked catalog.Stamp) (*entry, bool) {
+	stamp := doc.Stamp
+	if doc.State == catalog.Absent {
+		stamp = asked
+	}
+	if !r.floor.Admits(doc.Key, stamp) {
+		return nil, false
+	}
 	v.soft = r.softTTL(doc)
 	f, ok := r.l1.index.admit(doc, v)
 	if !ok {
 		return nil, false
 	}
+	// The bus raises the floor first and then ends the copy it finds in the
+	// index. If it looked there before admit put this one in, then the floor was
+	// up before that and is seen here; else it finds this one. Either order is
+	// safe. Nobody was shown this copy, so it goes for good: the change may be a
+	// deletion.
+	if !r.floor.Admits(doc.Key, stamp) {
+		f.kill(gone)
+		r.l1.index.release(f)
+		return nil, false
+	}
 	e := &entry{flag: f, doc: doc}
 	r.l1.put(e, r.cfg.HardTTL)
-	// The bus raises the floor first and then kills the copy it finds in the
-	// index. If it looked there before admit put this one in, then the floor was
-	// up before that and is seen here; else it finds this one. Either order is safe.
-	if r.floor.Admits(doc.Key, doc.Stamp) {
-		return e, true
-	}
-	f.kill(superseded)
-	// An absence has no stamp to compare. It was asked for with the floor as the
-	// minimum, so it is true, but it is not kept.
-	return e, doc.State == catalog.Absent
+	return e, true
 }
 
 // softTTL draws the time until a copy is refreshed.

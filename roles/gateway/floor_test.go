@@ -75,7 +75,7 @@ func TestChangeBetweenCheckAndKeep(t *testing.T) {
 	g := newRig(t, nil)
 	v := verification{at: time.Now()}
 	g.floor.Raise(keyP7, catalog.Stamp{Version: 2, Token: 20})
-	if _, ok := g.keep(product(1, 10, "5599.0"), v); ok {
+	if _, ok := g.keep(product(1, 10, "5599.0"), v, catalog.Stamp{}); ok {
 		t.Error("a copy below the floor was kept")
 	}
 	if f := g.l1.index.find(keyP7); f != nil && f.state.Load() == live {
@@ -87,10 +87,10 @@ func TestChangeBetweenCheckAndKeep(t *testing.T) {
 func TestOlderLoadFinishesLast(t *testing.T) {
 	g := newRig(t, nil)
 	v := verification{at: time.Now()}
-	if _, ok := g.keep(product(2, 20, "4999"), v); !ok {
+	if _, ok := g.keep(product(2, 20, "4999"), v, catalog.Stamp{}); !ok {
 		t.Fatal("a first copy was refused")
 	}
-	if _, ok := g.keep(product(1, 10, "5599.0"), v); ok {
+	if _, ok := g.keep(product(1, 10, "5599.0"), v, catalog.Stamp{}); ok {
 		t.Error("an older copy replaced a newer one")
 	}
 	if e := g.l1.get(keyP7); e.doc.Stamp.Version != 2 || e.flag.state.Load() != live {
@@ -102,12 +102,12 @@ func TestOlderLoadFinishesLast(t *testing.T) {
 func TestPlainStringsWithoutToken(t *testing.T) {
 	g := newRig(t, nil)
 	v := verification{at: time.Now()}
-	first, _ := g.keep(product(5, 0, "1"), v)
-	second, ok := g.keep(product(5, 0, "2"), v)
+	first, _ := g.keep(product(5, 0, "1"), v, catalog.Stamp{})
+	second, ok := g.keep(product(5, 0, "2"), v, catalog.Stamp{})
 	if !ok || first.flag == second.flag || first.flag.state.Load() == live {
 		t.Error("a different body with an equal stamp was taken for the same copy")
 	}
-	if third, _ := g.keep(product(5, 0, "2"), v); third.flag != second.flag {
+	if third, _ := g.keep(product(5, 0, "2"), v, catalog.Stamp{}); third.flag != second.flag {
 		t.Error("the same copy read again did not renew the one held")
 	}
 }

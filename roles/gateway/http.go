@@ -165,7 +165,7 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 	s := cacheStatus{fwd: "uri-miss", stored: a.stored, stale: a.stale, partial: a.partial, layer: a.layer, owner: r.id, peer: peer}
 	if a.page == nil {
 		s.stored = true
-		return a.layer, r.writeAbsent(ctx, key, a.root, s, now)
+		return a.layer, r.writeAbsent(ctx, key, a.deps[0], s, now)
 	}
 	if a.stale {
 		r.metrics.staleServed.Inc()
@@ -177,18 +177,18 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 }
 
 // serveOlder answers with the page L1 still has after a load that failed (a is
-// nil) or brought less. A new page without a part is better than an old one
-// whose root has changed since; an old complete one is better otherwise.
+// nil) or brought less. A new page without a part, or with a part that could
+// not be checked, is better than one of which a document has changed since; the
+// one that L1 has is better otherwise.
 func (r *Role) serveOlder(ctx *fasthttp.RequestCtx, key pageKey, a *answer, now time.Time, peer bool) (layer, int, bool) {
 	p, ok := r.l1.pages.Get(key)
 	if !ok || r.look(p, now.UnixNano()) == expired {
 		return 0, 0, false
 	}
-	if a != nil && !a.stale && a.root != p.deps[0] {
+	if a != nil && a.page.newer(p) {
 		return 0, 0, false
 	}
 	p.failed.Store(now.Add(time.Second).UnixNano())
-	r.checks.pause(now, 500*time.Millisecond)
 	r.metrics.staleServed.Inc()
 	return layerL1, r.writePage(ctx, p, cacheStatus{hit: true, fwd: "stale", stale: true, owner: r.id, peer: peer}, now.UnixNano()), true
 }

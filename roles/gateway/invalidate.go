@@ -21,14 +21,8 @@ type bus struct{ r *Role }
 // bounded queue, and then it does.
 func (b bus) Changed(inv catalog.Invalidation) {
 	r := b.r
-	f := r.l1.index.find(inv.Key)
-	if f == nil || !f.stamp.Less(inv.Stamp) {
+	if !r.l1.index.change(inv) {
 		return
-	}
-	if inv.State == catalog.Tombstone.String() {
-		f.kill(gone) // deleted: not to be shown even when nothing else can be had
-	} else {
-		f.kill(superseded)
 	}
 	r.metrics.invalidated.Inc()
 	key := inv.Key

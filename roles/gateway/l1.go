@@ -91,12 +91,9 @@ func (c *l1) releaseAll(flags []*flag) {
 // purge makes every copy of a document and every page built from it unusable,
 // the stale ones included (PITFALL 34), and reports whether there was one.
 func (c *l1) purge(k catalog.Key) bool {
-	f := c.index.find(k)
-	if f != nil {
-		f.kill(gone)
-	}
+	found := c.index.purge(k) // first: it needs the references that the other two give back
 	a, b := c.docs.Remove(k), c.absents.Remove(k)
-	return f != nil || a || b
+	return found || a || b
 }
 
 func (c *l1) bytes() int64 { return c.pages.Bytes() + c.docs.Bytes() + c.absents.Bytes() }

@@ -14,20 +14,21 @@ import (
 
 // answer is the outcome of a load: a page, or the knowledge that there is none.
 type answer struct {
-	page  *page // nil: the root document does not exist
-	root  *flag // of the root document, also when it does not exist
-	layer layer // the farthest level that was asked
+	page  *page   // nil: the root document does not exist
+	deps  []*flag // the root document's, also when it does not exist, and those of the related ones
+	sure  []*flag // those of them that were current when they were read
+	layer layer   // the farthest level that was asked
 	// stale: built from a copy that could not be checked; partial: a related
 	// document could not be had. Such a page is not kept (5).
 	stale, partial bool
-	stored         bool
+	stored         bool // in L1
 }
 
 // load brings a page into L1 and returns it; one load for each key at a time
 // (invariant 7). It serves misses, refreshes and revalidations alike: documents
 // that turn out to be unchanged renew the page that is there.
 func (r *Role) load(ctx context.Context, key pageKey) (*answer, error) {
-	a, shared, err := r.loads.Do(ctx, key, func(ctx context.Context) (*answer, error) { return r.build(ctx, key) })
+	a, shared, err := r.loads.Do(ctx, key, func(ctx context.Context) (*answer, error) { return r.buildCurrent(ctx, key) })
 	if shared {
 		r.metrics.coalesced.Inc()
 	}
@@ -41,6 +42,38 @@ func (r *Role) load(ctx context.Context, key pageKey) (*answer, error) {
 	return a, err
 }
 
+func (a *answer) add(f found) {
+	a.layer, a.stale = max(a.layer, f.layer), a.stale || f.stale
+	a.deps = append(a.deps, f.flag)
+	if !f.stale {
+		a.sure = append(a.sure, f.flag)
+	}
+}
+
+// buildCurrent builds until no change has overtaken the page: a request that
+// came after the change may wait for this very load (invariant 3). One that
+// changes too fast for that is returned as stale, a deleted one never.
+func (r *Role) buildCurrent(ctx context.Context, key pageKey) (*answer, error) {
+	for round := 1; ; round++ {
+		a, err := r.build(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		dead := slices.ContainsFunc(a.deps, (*flag).dead)
+		overtaken := slices.ContainsFunc(a.sure, func(f *flag) bool { return f.state.Load() != live })
+		switch {
+		case !dead && !overtaken:
+			return a, nil
+		case round < rounds:
+		case dead || a.page == nil:
+			return nil, fmt.Errorf("build the page %s: %w", r.router.target(key), errChanging)
+		default:
+			a.stale = true
+			return a, nil
+		}
+	}
+}
+
 // build reads the documents of a page and renders it.
 func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 	pt := &r.cat.Pages()[key.page]
@@ -48,11 +81,11 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("build the page %s: %w", r.router.target(key), err)
 	}
-	a := &answer{root: root.flag, layer: root.layer, stale: root.stale}
+	a := &answer{}
+	a.add(root)
 	if !root.isLive() {
 		return a, nil
 	}
-	deps := []*flag{root.flag}
 	docs := []catalog.Document{root.doc}
 	bodies := make([][]byte, len(pt.Related))
 	for i := range related {
@@ -65,14 +98,13 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 		case f.entry == nil: // the root names none
 			continue
 		}
-		a.layer, a.stale = max(a.layer, f.layer), a.stale || f.stale
-		deps = append(deps, f.flag)
+		a.add(*f)
 		if f.isLive() {
 			bodies[i] = f.doc.Body
 			docs = append(docs, f.doc)
 		}
 	}
-	if old, ok := r.l1.pages.Get(key); ok && !a.partial && !a.stale && slices.Equal(old.deps, deps) &&
+	if old, ok := r.l1.pages.Get(key); ok && !a.partial && !a.stale && slices.Equal(old.deps, a.deps) &&
 		r.look(old, time.Now().UnixNano()) <= stale {
 		a.page, a.stored = old, true
 		return a, nil
@@ -87,7 +119,7 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 			return nil, fmt.Errorf("build the page %s: %w", r.router.target(key), err)
 		}
 	}
-	if a.page, err = newPage(key, body, deps, v); err != nil {
+	if a.page, err = newPage(key, body, a.deps, v); err != nil {
 		return nil, err
 	}
 	if !a.partial && !a.stale {

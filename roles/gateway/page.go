@@ -86,12 +86,11 @@ func (r *Role) look(p *page, now int64) freshness {
 		mustBe = now - int64(r.cfg.MaxStaleness)
 	}
 	for _, f := range p.deps {
-		switch f.state.Load() {
-		case live:
-		case superseded:
+		if f.state.Load() != live {
+			if f.dead() {
+				return expired
+			}
 			worst = max(worst, outdated)
-		default:
-			return expired
 		}
 		if f.generation.Load() != generation || f.verified.Load() < mustBe {
 			worst = max(worst, unverified)
@@ -116,6 +115,18 @@ func (p *page) ttl(now int64) time.Duration {
 		soft = min(soft, f.soft.Load())
 	}
 	return time.Duration(soft - now)
+}
+
+// newer reports whether p has a newer copy of a document than old.
+func (p *page) newer(old *page) bool {
+	for _, o := range old.deps {
+		for _, f := range p.deps {
+			if f != o && f.key == o.key && (o.state.Load() != live || o.stamp.Less(f.stamp)) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // claim takes the right to refresh the page for a while.

@@ -19,6 +19,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/docapi"
 	"eshop/pkg/embedded"
+	"eshop/pkg/embedded/redis"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lab"
 	"eshop/pkg/lifecycle"
@@ -266,3 +267,16 @@ func (c *collector) values() []string {
 }
 
 func (c *collector) len() int { return len(c.values()) }
+
+// restartRedis starts an empty embedded Redis at the address of a closed one.
+func (w *world) restartRedis(addr string) {
+	w.t.Helper()
+	w.until("Redis starts again", func() (bool, string) {
+		s, err := redis.Start(w.t.Context(), redis.Config{Addr: addr}, redis.Deps{})
+		if err != nil {
+			return false, err.Error()
+		}
+		w.t.Cleanup(func() { s.Close() })
+		return true, ""
+	})
+}

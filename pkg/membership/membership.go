@@ -2,8 +2,9 @@
 // over them: ZooKeeper ephemerals make the list, failures seen by this process
 // take a member out of it for a while, and a probe brings it back.
 //
-// While ZooKeeper is away the last list stays in use: a process that has died
-// meanwhile is ejected by the first request it does not answer.
+// While ZooKeeper is away, or says that nobody is left, the last list stays in
+// use: a process that has died meanwhile is ejected by the first request it does
+// not answer.
 package membership
 
 import (
@@ -60,7 +61,6 @@ type Group struct {
 	ring atomic.Pointer[ring.Ring]
 
 	mu      sync.Mutex
-	seen    bool                 // a list has arrived
 	members []ring.Member        // the list, by id
 	out     map[string]time.Time // ejected since
 	wake    chan struct{}
@@ -119,10 +119,13 @@ func (g *Group) update(nodes map[string][]byte) {
 			delete(g.out, id)
 		}
 	}
-	if g.seen && len(g.members) > 0 && len(members) == 0 {
-		g.log.Warn("the group is empty")
+	if len(members) == 0 && len(g.members) > 0 {
+		// Processes cut off from ZooKeeper vanish from the list and go on serving.
+		// Those that are really gone are ejected by the first request.
+		g.log.Warn("the group's list is empty, its last members stay in use")
+		members = g.members
 	}
-	g.seen, g.members = true, members
+	g.members = members
 	g.rebuild()
 }
 

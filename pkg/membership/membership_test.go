@@ -112,6 +112,8 @@ func TestGroup(t *testing.T) {
 		zk.show <- nodes("b")
 		g.Eject("b", nil)
 		want("all ejected", "[b]")
+		zk.show <- nil
+		want("an empty list", "[b]")
 
 		cancel()
 		if err := <-done; err != nil {

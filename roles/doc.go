@@ -13,14 +13,22 @@
 //
 // A process starts in this order, each part after the one before is up, and stops in reverse:
 //
-//	admin listener    first up and last down, so that /-/ready can tell what the others wait for
 //	embedded servers  in "eshop all", those whose real ones are not given
+//	admin listener    before and after the roles, so that /-/ready can tell what they wait for
+//	topics            in "eshop all", created when Kafka answers; the roles do not wait for it
 //	cache role
 //	gateway role      its public listener last
 //
 // Exit codes: 0 after an orderly end, 1 when something failed while running, 2 for bad usage or
 // settings, of which every problem is listed and nothing is started.
 //
-// Files: main.go and command.go run a command line; settings.go defines the flags, clients.go checks
-// them and makes the clients' configurations; each command has a file of its own name.
+// Files:
+//
+//	main.go       arguments and streams in, exit code out; process.go is what a command sees of the world
+//	command.go    a command with its flags, help and settings, on cobra
+//	settings.go   defines the flags; clients.go checks them and makes the clients' configurations
+//	serve.go      one role with an admin listener as a process
+//	all.go, gateway.go, cache.go, publish.go, bootstrap.go, version.go, health.go   one command each
+//
+// The packages below: all composes the roles in one process, gateway and cache are the roles.
 package roles

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/embedded"
@@ -39,7 +40,13 @@ func TestMain(m *testing.M) {
 	if os.Getenv(runAsEshop) != "" {
 		os.Exit(roles.Main(context.Background(), os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
-	os.Exit(lab.Main(m))
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { lab.Close(); os.Exit(code) }),
+		// These have one goroutine for the process, for ever: a metrics ticker, the clock of the Date header.
+		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.updateServerDate.func1"),
+		// These look every ten seconds whether the pool or the client they belong to, both stopped, is idle, and then end.
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*workerPool).Start.func2"),
+		goleak.IgnoreAnyFunction("github.com/valyala/fasthttp.(*HostClient).connsCleaner"))
 }
 
 // shape is a way to deploy the same fleet.

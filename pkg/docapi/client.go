@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coalesce"
 	"eshop/pkg/ring"
 )
 
@@ -45,7 +46,14 @@ type Client struct {
 	members Members
 	http    *http.Client
 	log     *slog.Logger
+	// Probes have connections of their own: a pool full of requests that wait
+	// for a slow origin says nothing about the member.
+	pings  *http.Client
+	probes *coalesce.Group[ring.Member, struct{}]
 }
+
+// probeTimeout is how long a member may take to say that it serves at all.
+const probeTimeout = 500 * time.Millisecond
 
 // NewClient does no I/O.
 func NewClient(cfg ClientConfig, members Members, deps Deps) *Client {
@@ -58,20 +66,29 @@ func NewClient(cfg ClientConfig, members Members, deps Deps) *Client {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
+	return &Client{cfg: cfg, members: members, log: deps.Log,
+		http:   newHTTP(cfg.Connections*4, cfg.Connections, cfg.Timeout),
+		pings:  newHTTP(4, 1, probeTimeout),
+		probes: coalesce.New[ring.Member, struct{}](coalesce.Config{Timeout: probeTimeout})}
+}
+
+func newHTTP(connections, idle int, timeout time.Duration) *http.Client {
 	tr := &http.Transport{
-		DialContext:           (&net.Dialer{Timeout: 500 * time.Millisecond, KeepAlive: 15 * time.Second}).DialContext,
-		MaxConnsPerHost:       cfg.Connections * 4,
-		MaxIdleConnsPerHost:   cfg.Connections,
-		IdleConnTimeout:       90 * time.Second,
-		ResponseHeaderTimeout: cfg.Timeout,
-		DisableCompression:    true,
+		DialContext:         (&net.Dialer{Timeout: 500 * time.Millisecond, KeepAlive: 15 * time.Second}).DialContext,
+		MaxConnsPerHost:     connections,
+		MaxIdleConnsPerHost: idle,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true,
 	}
-	return &Client{cfg: cfg, members: members, log: deps.Log, http: &http.Client{Transport: tr, Timeout: cfg.Timeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &http.Client{Transport: tr, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
 // Close ends idle connections.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
+func (c *Client) Close() {
+	c.http.CloseIdleConnections()
+	c.pings.CloseIdleConnections()
+}
 
 // owners returns whom to ask, in order: the owner and the one after it.
 func (c *Client) owners(key catalog.Key) []ring.Member {
@@ -88,9 +105,10 @@ var errNoMember = &Unavailable{Reason: "no cache process is known", RetryAfter: 
 // An answer that the owner gave, even a bad one, is not asked for twice.
 func (c *Client) Get(ctx context.Context, req Request) (Reply, error) {
 	err := error(errNoMember)
-	for _, m := range c.owners(req.Key) {
+	owners := c.owners(req.Key)
+	for i, m := range owners {
 		var reply Reply
-		reply, err = c.getFrom(ctx, m, req)
+		reply, err = c.getFrom(ctx, m, req, i < len(owners)-1)
 		if !c.unreachable(ctx, m, err) {
 			return reply, err
 		}
@@ -98,16 +116,46 @@ func (c *Client) Get(ctx context.Context, req Request) (Reply, error) {
 	return Reply{}, err
 }
 
-// unreachable reports whether the next owner should be asked, and takes m out
-// of the ring if so. A caller whose own time is up says nothing about m.
+// share gives a request two thirds of the caller's time when there is another
+// owner to be asked after it.
+func share(ctx context.Context, more bool) (context.Context, context.CancelFunc) {
+	if deadline, ok := ctx.Deadline(); ok && more {
+		return context.WithTimeout(ctx, time.Until(deadline)*2/3)
+	}
+	return context.WithCancel(ctx)
+}
+
+// unreachable takes m out of the ring if err says that it does not serve, and
+// reports whether the next owner should be asked. A caller that has left says
+// nothing about m, and neither does a time-out: the origin may be slow. Only a
+// process that is stopped, or a host that is gone, does not answer a probe either.
 func (c *Client) unreachable(ctx context.Context, m ring.Member, err error) bool {
 	var ne *unreachableError
-	if !errors.As(err, &ne) || ctx.Err() != nil {
+	if !errors.As(err, &ne) || errors.Is(ctx.Err(), context.Canceled) || isTimeout(err) && !c.silent(ctx, m) {
 		return false
 	}
 	c.members.Eject(m.ID, ne.err)
-	c.log.Warn("cache member is unreachable, asking the next owner", "member", m.ID, "addr", m.Addr, "err", ne.err)
-	return true
+	c.log.Warn("cache member is unreachable", "member", m.ID, "addr", m.Addr, "err", ne.err)
+	return ctx.Err() == nil
+}
+
+// isTimeout tells a late answer from a connection that could not be made.
+func isTimeout(err error) bool {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Op == "dial" {
+		return false
+	}
+	var ne net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.As(err, &ne) && ne.Timeout()
+}
+
+// silent probes a member; whoever wants to know at the same time shares the
+// probe. It has its own time, for the caller's may be up.
+func (c *Client) silent(ctx context.Context, m ring.Member) bool {
+	_, _, err := c.probes.Do(context.WithoutCancel(ctx), m, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.Probe(ctx, m)
+	})
+	return err != nil && !errors.Is(err, coalesce.ErrOverloaded)
 }
 
 type unreachableError struct {
@@ -120,7 +168,7 @@ func (e *unreachableError) Error() string {
 }
 func (e *unreachableError) Unwrap() error { return e.err }
 
-func (c *Client) do(ctx context.Context, m ring.Member, path string, q url.Values) (*http.Response, error) {
+func (c *Client) do(ctx context.Context, over *http.Client, m ring.Member, path string, q url.Values) (*http.Response, error) {
 	u := url.URL{Scheme: "http", Host: m.Addr, Path: path, RawQuery: q.Encode()}
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
@@ -129,7 +177,7 @@ func (c *Client) do(ctx context.Context, m ring.Member, path string, q url.Value
 	if c.cfg.Token != "" {
 		r.Header.Set("Authorization", "Bearer "+c.cfg.Token)
 	}
-	resp, err := c.http.Do(r)
+	resp, err := over.Do(r)
 	if err != nil {
 		return nil, &unreachableError{m, err}
 	}
@@ -142,7 +190,7 @@ const pingPath = "/v1/ping"
 // Probe asks a member whether it serves; membership calls it for one that was
 // ejected. A process that is stopped, not dead, accepts and does not answer.
 func (c *Client) Probe(ctx context.Context, m ring.Member) error {
-	resp, err := c.do(ctx, m, pingPath, nil)
+	resp, err := c.do(ctx, c.pings, m, pingPath, nil)
 	if err != nil {
 		return err
 	}
@@ -153,7 +201,9 @@ func (c *Client) Probe(ctx context.Context, m ring.Member) error {
 	return nil
 }
 
-func (c *Client) getFrom(ctx context.Context, m ring.Member, req Request) (Reply, error) {
+func (c *Client) getFrom(ctx context.Context, m ring.Member, req Request, more bool) (Reply, error) {
+	ctx, cancel := share(ctx, more)
+	defer cancel()
 	q := url.Values{}
 	if !req.Min.IsZero() {
 		q.Set("min", req.Min.String())
@@ -161,7 +211,7 @@ func (c *Client) getFrom(ctx context.Context, m ring.Member, req Request) (Reply
 	if req.Revalidate {
 		q.Set("revalidate", "1")
 	}
-	resp, err := c.do(ctx, m, "/v1/doc/"+req.Key.Kind+"/"+strconv.FormatInt(req.Key.ID, 10), q)
+	resp, err := c.do(ctx, c.http, m, "/v1/doc/"+req.Key.Kind+"/"+strconv.FormatInt(req.Key.ID, 10), q)
 	if err != nil {
 		return Reply{}, err
 	}
@@ -232,7 +282,9 @@ func (c *Client) batchFrom(ctx context.Context, m ring.Member, reqs []Request, i
 	}
 	done := 0
 	err := func() error {
-		resp, err := c.do(ctx, m, "/v1/docs", q)
+		ctx, cancel := share(ctx, len(c.owners(reqs[idx[0]].Key)) > 1)
+		defer cancel()
+		resp, err := c.do(ctx, c.http, m, "/v1/docs", q)
 		if err != nil {
 			return err
 		}

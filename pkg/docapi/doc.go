@@ -21,5 +21,5 @@
 //	api.go      Request, Reply, Layer, Unavailable
 //	frame.go    headers and frames, both directions
 //	server.go   NewHandler: the HTTP side of the cache role
-//	client.go   Client: owner by ring, next owner when it is unreachable
+//	client.go   Client: owner by ring, next owner when it is unreachable; probes
 package docapi

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"eshop/pkg/config"
+	"eshop/pkg/embedded/kafka"
 	"eshop/pkg/lab"
 	"eshop/roles/all"
 )
@@ -111,5 +112,37 @@ func TestAllFindsSettingsWrong(t *testing.T) {
 		if !strings.Contains(problems.Error(), want) {
 			t.Errorf("lacks %s: %v", want, problems)
 		}
+	}
+}
+
+// TestAllWaitsForKafka: the topics are made once Kafka answers, and then everything becomes ready.
+func TestAllWaitsForKafka(t *testing.T) {
+	broker, admin := freeAddr(t), freeAddr(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var stderr bytes.Buffer
+	ended := make(chan int, 1)
+	args := anyPort("--kafka.brokers="+broker, "--admin.addr="+admin, "--log.level=error")
+	go func() { ended <- execute(ctx, args, process{stdout: io.Discard, stderr: &stderr}) }()
+	state := func(want func(code int, text string) bool) {
+		t.Helper()
+		lab.Until(t, 30*time.Second, func(ctx context.Context) error {
+			code, text, err := look(ctx, "http://"+admin+"/-/ready")
+			if err == nil && !want(code, text) {
+				err = fmt.Errorf("/-/ready: %d %s", code, text)
+			}
+			return err
+		})
+	}
+	state(func(_ int, text string) bool { return strings.Contains(text, "topics: connect to kafka") })
+	server, err := kafka.Start(t.Context(), kafka.Config{Addr: broker}, kafka.Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer server.Close()
+	state(func(code int, _ string) bool { return code == http.StatusOK })
+	cancel()
+	if code := <-ended; code != exitClean {
+		t.Errorf("stop: got code %d, want 0:\n%s", code, stderr.String())
 	}
 }

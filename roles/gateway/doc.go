@@ -69,4 +69,6 @@
 //	load.go      one load for each page        template.go  views, reload on change
 //	refresh.go   bounded background work       render.go    what a template sees
 //	invalidate.go the bus, revalidation limit  explain.go   the admin API's part
+//	metrics.go   levels, counters, gauges      addresses.go the listeners, for the start's report
+//	check.go     templates, before a start
 package gateway

@@ -149,8 +149,9 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 		r.checks.pause(v.at, checksPause)
 	}
 	// A replica that lags is no news; a master below the floor lost a write, and
-	// the pull that the cache role makes for it repairs that.
-	if len(low) > 0 {
+	// the pull that the cache role makes for it repairs that. Another load may
+	// have brought the newer copy meanwhile.
+	if low = r.fromL1(keys, low, out); len(low) > 0 {
 		for n, res := range r.store.GetMany(ctx, pick(keys, low), rediscluster.FromMaster) {
 			i := low[n]
 			if res.Err == nil && res.Document.State != catalog.Absent && !res.Document.Stamp.Less(r.least(keys[i])) {

@@ -119,7 +119,7 @@ func TestGapRevalidates(t *testing.T) {
 	g.get(t, "/product/7")
 	g.redis.set(product(2, 20, "4999")) // the announcement is what was lost
 	bus{g.Role}.Unverified("offsets 3 to 9 are lost")
-	wantPage(t, g.get(t, "/product/7"), "4999", "eshop-redis; hit, eshop; fwd=uri-miss")
+	wantPage(t, g.get(t, "/product/7"), "4999", "eshop-redis; hit, eshop; fwd=stale; stored; ttl=")
 	if g.redis.masters == 0 {
 		t.Error("the check read replicas, which may lag")
 	}
@@ -200,6 +200,21 @@ func TestOldDocumentIsMentioned(t *testing.T) {
 	g.drain(t.Context())
 	if g.cache.count() != 1 || g.cache.asked[0].Key != keyP7 {
 		t.Errorf("the cache role heard %+v, want one mention of %v", g.cache.asked, keyP7)
+	}
+}
+
+// Documents that a prewarm pulled together are not mentioned together: the age is
+// spread by a quarter either way, and always the same for a key.
+func TestRefreshAge(t *testing.T) {
+	low, high := time.Hour, time.Hour
+	for id := range int64(2000) {
+		d := refreshAge(time.Hour, catalog.Key{Kind: "product", ID: id})
+		if low, high = min(low, d), max(high, d); d != refreshAge(time.Hour, catalog.Key{Kind: "product", ID: id}) {
+			t.Fatal("two ages for one key")
+		}
+	}
+	if low < 45*time.Minute || low > 46*time.Minute || high > 75*time.Minute || high < 74*time.Minute {
+		t.Errorf("ages from %v to %v, want 45 to 75 minutes", low, high)
 	}
 }
 

@@ -85,8 +85,7 @@ func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.
 
 func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, owner ring.Member) int {
 	h := &ctx.Response.Header
-	status := append(append([]byte(nil), a.cacheStatus...), `, eshop; fwd=uri-miss; detail="peer; owner=`...)
-	status = append(append(status, token(owner.ID)...), '"')
+	status := appendForwarded(a.cacheStatus, r.forwardReason(key, time.Now()), token(owner.ID))
 	if a.code == fasthttp.StatusNotFound {
 		return r.writeProblem(ctx, notFound(key.json), status)
 	}
@@ -116,6 +115,20 @@ func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, o
 	return fasthttp.StatusOK
 }
 
+// appendForwarded adds this gateway's own member to the owner's Cache-Status: its
+// time to live, version and age are those of the owner's last member.
+func appendForwarded(theirs []byte, reason, owner string) []byte {
+	facts := []byte(`; detail="`)
+	if i := bytes.LastIndex(theirs, []byte("; ttl=")); i >= 0 {
+		if f, _, ok := bytes.Cut(theirs[i:], []byte("owner=")); ok {
+			facts = f
+		}
+	}
+	b := append(append(bytes.Clone(theirs), ", eshop; fwd="...), reason...)
+	b = append(append(b, facts...), "peer; owner="...)
+	return append(append(b, owner...), '"')
+}
+
 // dialTimeout is how long a peer may take to accept: peers are near.
 const dialTimeout = 500 * time.Millisecond
 
@@ -124,9 +137,14 @@ const maxPeerBody = 32 << 20
 
 // hosts keeps one pool of connections for each peer.
 type hosts struct {
-	timeout time.Duration
-	mu      sync.Mutex
-	m       map[string]*fasthttp.HostClient
+	connections int           // to one peer at most
+	wait        time.Duration // for one of them; 0: none
+	mu          sync.Mutex
+	m           map[string]*fasthttp.HostClient
+}
+
+func newHosts(connections int, wait time.Duration) *hosts {
+	return &hosts{connections: connections, wait: wait, m: map[string]*fasthttp.HostClient{}}
 }
 
 func (h *hosts) at(addr string) *fasthttp.HostClient {
@@ -138,7 +156,7 @@ func (h *hosts) at(addr string) *fasthttp.HostClient {
 			h.closeLocked()
 		}
 		c = &fasthttp.HostClient{
-			Addr: addr, MaxConns: 512, MaxConnWaitTimeout: h.timeout, MaxIdleConnDuration: 10 * time.Second,
+			Addr: addr, MaxConns: h.connections, MaxConnWaitTimeout: h.wait, MaxIdleConnDuration: 10 * time.Second,
 			MaxIdemponentCallAttempts: 2, // a kept connection may have been closed by the other side
 			MaxResponseBodySize:       maxPeerBody, NoDefaultUserAgentHeader: true, DisablePathNormalizing: true,
 			Dial: func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, dialTimeout) },
@@ -178,7 +196,7 @@ func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*p
 		deadline = d
 	}
 	if err := r.hosts.at(owner.Addr).DoDeadline(req, resp, deadline); err != nil {
-		if ctx.Err() == nil && (!errors.Is(err, fasthttp.ErrTimeout) || r.silent(ctx, owner)) {
+		if ctx.Err() == nil && r.unreachable(ctx, owner, err) {
 			r.peers.Eject(owner.ID, err)
 		}
 		return nil, fmt.Errorf("ask the owner %s at %s: %w", owner.ID, owner.Addr, err)
@@ -200,12 +218,21 @@ func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*p
 	return a, nil
 }
 
-// silent tells a peer that is gone from one that waits for a slow origin: only
-// the first does not answer a probe either.
-func (r *Role) silent(ctx context.Context, m ring.Member) bool {
+// unreachable tells a peer that is gone from one that waits for a slow origin:
+// only the first does not answer a probe either. A request that found every
+// connection taken, or the answer too large, says nothing about the peer; nor
+// does a probe that found as many others under way.
+func (r *Role) unreachable(ctx context.Context, m ring.Member, err error) bool {
+	switch {
+	case errors.Is(err, fasthttp.ErrNoFreeConns), errors.Is(err, fasthttp.ErrBodyTooLarge):
+		return false
+	case !errors.Is(err, fasthttp.ErrTimeout):
+		return true
+	}
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	return r.probe(ctx, m) != nil && ctx.Err() != context.Canceled
+	err = r.probe(ctx, m)
+	return err != nil && !errors.Is(err, fasthttp.ErrNoFreeConns) && !errors.Is(ctx.Err(), context.Canceled)
 }
 
 var errNoStamps = errors.New("it does not say how old it is (no header Eshop-Stamps)")

@@ -102,7 +102,7 @@ func TestChangedWhileAllIsDown(t *testing.T) {
 		g.redis.fail(true)
 		g.cache.setDown(true)
 		g.change(product(2, 20, "4999"))
-		wantPage(t, g.get(t, "/product/7"), "5599.0", `eshop; hit; fwd=stale; ttl=60; detail="stale;`)
+		wantPage(t, g.get(t, "/product/7"), "5599.0", `eshop; fwd=stale; ttl=60; detail="stale;`)
 		calls := g.redis.count()
 		for range 5 {
 			wantPage(t, g.get(t, "/product/7"), "5599.0", `detail="stale;`)
@@ -183,6 +183,20 @@ func TestMissingShop(t *testing.T) {
 			t.Error("the shop that came to be is not shown after the negative TTL")
 		}
 	})
+}
+
+// PITFALL 12: made-up shops are as many as a client likes; they fill nothing but
+// the cache of negative entries.
+func TestNamedShopThatIsMissing(t *testing.T) {
+	g := newRig(t, nil)
+	for _, target := range []string{"/product/7?shopId=404", "/product/7?shopId=405", "/product/7.json?shopId=406"} {
+		if ctx := g.get(t, target); ctx.Response.StatusCode() != 200 || strings.Contains(header(ctx, "Cache-Status"), "stored") {
+			t.Errorf("%s: %d, %s", target, ctx.Response.StatusCode(), header(ctx, "Cache-Status"))
+		}
+	}
+	if g.l1.pages.Len() != 0 {
+		t.Errorf("%d pages are kept, want none", g.l1.pages.Len())
+	}
 }
 
 // 5: a shop that could not be loaded is no missing shop.

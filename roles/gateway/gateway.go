@@ -46,7 +46,8 @@ type Role struct {
 
 	loads    *coalesce.Group[pageKey, *answer]
 	forwards *coalesce.Group[forwardKey, *peerAnswer]
-	hosts    *hosts
+	hosts    *hosts // connections to peers; probes has its own, so that a full pool is not taken for a dead peer
+	probes   *hosts
 	refresh  *refresher
 	checks   *bucket
 	tokenSum [sha256.Size]byte
@@ -64,6 +65,8 @@ type Role struct {
 	redis      *rediscluster.Store
 	zk         *zookeeper.Session
 	cacheRing  *membership.Group
+	gateways   *membership.Group
+	self       *ring.Member // what it tells others of this process; its address is known when Run begins
 	docs       *docapi.Client
 	subscriber *invalidation.Subscriber
 
@@ -86,6 +89,9 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	}
 	r.cacheRing = membership.New(membership.Config{Role: "cache", Probe: func(ctx context.Context, m ring.Member) error { return r.docs.Probe(ctx, m) }},
 		membership.Deps{Log: r.log, Session: r.zk})
+	r.self = &ring.Member{ID: r.cfg.ID}
+	r.gateways = membership.New(membership.Config{Role: "gateway", Self: r.self, Probe: r.probe}, membership.Deps{Log: r.log, Session: r.zk})
+	r.peers = r.gateways
 	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout}, r.cacheRing, docapi.Deps{Log: r.log})
 	r.source = r.docs
 	r.subscriber, err = invalidation.NewSubscriber(
@@ -118,7 +124,7 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	}
 	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID),
 		router: newRouter(deps.Catalog), headers: newHeaders(), checks: newBucket(cfg.RevalidateRate),
-		hosts: &hosts{timeout: cfg.PeerTimeout, m: map[string]*fasthttp.HostClient{}}, tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
+		hosts: newHosts(512, cfg.PeerTimeout), probes: newHosts(8, 0), tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
 	r.base, r.end = context.WithCancel(context.Background())
 	r.refresh = &refresher{role: r, queue: make(chan job, cfg.RefreshQueue)}
 	waiting := coalesce.Config{Timeout: cfg.LoadTimeout, MaxWaiters: cfg.Limits.Waiting, MaxPerKey: cfg.Limits.WaitingPerPage}
@@ -147,7 +153,7 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	return r, nil
 }
 
-// nobody is the membership before Run knows the own address.
+// nobody is the membership of a gateway without ZooKeeper, as tests have it.
 type nobody struct{}
 
 func (nobody) Ring() *ring.Ring    { return nil }
@@ -213,15 +219,13 @@ func (r *Role) Run(ctx context.Context) error {
 	if err := r.Listen(); err != nil {
 		return err
 	}
-	self, err := r.advertised()
-	if err != nil {
+	var err error
+	if r.self.Addr, err = r.advertised(); err != nil {
 		return err
 	}
-	peers := membership.New(membership.Config{Role: "gateway", Self: &ring.Member{ID: r.cfg.ID, Addr: self}, Probe: r.probe},
-		membership.Deps{Log: r.log, Session: r.zk})
-	r.peers = peers
 	defer func() {
 		r.hosts.close()
+		r.probes.close()
 		r.docs.Close()
 		if err := r.redis.Close(); err != nil {
 			r.log.Warn("the Redis client did not close cleanly", "err", err)
@@ -237,9 +241,9 @@ func (r *Role) Run(ctx context.Context) error {
 	add("watermark", func(ctx context.Context) error { r.watch(ctx); return nil })
 	add("refresh", func(ctx context.Context) error { r.refresh.run(ctx); return nil })
 	add("peer listener", func(ctx context.Context) error { return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer") })
-	add("gateway members", peers.Run)
+	add("gateway members", r.gateways.Run)
 	add("public listener", func(ctx context.Context) error { return r.serveOn(ctx, r.publicServer(), r.listener, "public") })
-	add("readiness", func(ctx context.Context) error { return r.watchReady(ctx, peers) })
+	add("readiness", func(ctx context.Context) error { return r.watchReady(ctx, r.gateways) })
 	return g.Run(ctx)
 }
 
@@ -260,6 +264,9 @@ func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, 
 	if err := s.ShutdownWithContext(drain); err != nil && !errors.Is(err, net.ErrClosed) {
 		r.log.Warn("requests were cut off", "listener", name, "err", err)
 	}
+	// Serve may have been about to begin: Shutdown knew nothing of the listener
+	// then and left it open.
+	l.Close()
 	if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
 	}

@@ -54,7 +54,7 @@ func (r *Role) brokenRequest(ctx *fasthttp.RequestCtx, err error) {
 	}
 	r.writeProblem(ctx, p, nil)
 	ctx.Response.SetConnectionClose()
-	r.metrics.requests[layerNone][codeIndex(fasthttp.StatusBadRequest)].Inc()
+	r.metrics.requests[layerNone][codeIndex(p.code)].Inc()
 }
 
 // servePublic is the handler of the public listener.
@@ -151,6 +151,7 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 	// context is not used: it must not outlive the handler (PITFALL 41).
 	wait, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
 	defer cancel()
+	reason := r.forwardReason(key, time.Now())
 	a, err := r.load(wait, key)
 	now := time.Now()
 	if err != nil || a.page != nil && (a.stale || a.partial) {
@@ -160,11 +161,10 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 	}
 	if err != nil {
 		r.log.Debug("a page cannot be had", "page", r.router.target(key), "err", err)
-		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: "uri-miss", owner: r.id}.append(nil, nil, 0, 0))
+		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: reason, owner: r.id}.append(nil, nil, 0, 0))
 	}
-	s := cacheStatus{fwd: "uri-miss", stored: a.stored, stale: a.stale, partial: a.partial, layer: a.layer, owner: r.id, peer: peer}
+	s := cacheStatus{fwd: reason, stored: a.stored, stale: a.stale, partial: a.partial, layer: a.layer, owner: r.id, peer: peer}
 	if a.page == nil {
-		s.stored = true
 		return a.layer, r.writeAbsent(ctx, key, a.deps[0], s, now)
 	}
 	if a.stale {
@@ -174,6 +174,14 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 		r.metrics.partialServed.Inc()
 	}
 	return a.layer, r.writePage(ctx, a.page, s, now.UnixNano())
+}
+
+// forwardReason says why a request is not answered from L1, as RFC 9211 has it.
+func (r *Role) forwardReason(key pageKey, now time.Time) string {
+	if p, ok := r.l1.pages.Get(key); ok && r.look(p, now.UnixNano()) != expired {
+		return "stale"
+	}
+	return "uri-miss"
 }
 
 // serveOlder answers with the page L1 still has after a load that failed (a is
@@ -190,5 +198,5 @@ func (r *Role) serveOlder(ctx *fasthttp.RequestCtx, key pageKey, a *answer, now 
 	}
 	p.failed.Store(now.Add(time.Second).UnixNano())
 	r.metrics.staleServed.Inc()
-	return layerL1, r.writePage(ctx, p, cacheStatus{hit: true, fwd: "stale", stale: true, owner: r.id, peer: peer}, now.UnixNano()), true
+	return layerL1, r.writePage(ctx, p, cacheStatus{fwd: "stale", stale: true, owner: r.id, peer: peer}, now.UnixNano()), true
 }

@@ -60,6 +60,12 @@ func TestStatuses(t *testing.T) {
 		if got := ctx.Response.StatusCode(); got != c.want {
 			t.Errorf("%s %s: %d, want %d", c.method, c.target, got, c.want)
 		}
+		if got := header(ctx, "Cache-Status"); (got == "") != (c.target != "/product/8" && c.want >= 400) {
+			t.Errorf("%s %s: Cache-Status = %q", c.method, c.target, got)
+		}
+		if ctx.Response.Header.Peek("Cache-Status") != nil && header(ctx, "Cache-Status") == "" {
+			t.Errorf("%s %s: an empty Cache-Status", c.method, c.target)
+		}
 		if c.want == 405 && header(ctx, "Allow") != "GET, HEAD" {
 			t.Errorf("%s %s: Allow = %q", c.method, c.target, header(ctx, "Allow"))
 		}

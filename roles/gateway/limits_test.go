@@ -75,6 +75,11 @@ func TestPublicListener(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
+	for code, want := range map[int]float64{400: 2, 405: 1, 413: 1, 431: 2} {
+		if got := counter(t, g.metrics.requests[layerNone][codeIndex(code)]); got != want {
+			t.Errorf("%v answers counted as %d, want %v", got, code, want)
+		}
+	}
 	head := say(t, addr, "HEAD /product/7"+end)
 	get := say(t, addr, "GET /product/7"+end)
 	body, err := io.ReadAll(get.Body)

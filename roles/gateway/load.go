@@ -84,10 +84,12 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 	a := &answer{}
 	a.add(root)
 	if !root.isLive() {
+		_, a.stored = r.l1.absents.Get(root.doc.Key)
 		return a, nil
 	}
 	docs := []catalog.Document{root.doc}
 	bodies := make([][]byte, len(pt.Related))
+	missing := false // a document that the request named
 	for i := range related {
 		f := &related[i]
 		switch {
@@ -102,6 +104,8 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 		if f.isLive() {
 			bodies[i] = f.doc.Body
 			docs = append(docs, f.doc)
+		} else {
+			missing = missing || key.rel[i] != 0
 		}
 	}
 	if old, ok := r.l1.pages.Get(key); ok && !a.partial && !a.stale && slices.Equal(old.deps, a.deps) &&
@@ -122,7 +126,9 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 	if a.page, err = newPage(key, body, a.deps, v); err != nil {
 		return nil, err
 	}
-	if !a.partial && !a.stale {
+	// A page that a request named missing documents for is not kept: there are as
+	// many of those as a client cares to make up (PITFALL 12).
+	if !a.partial && !a.stale && !missing {
 		a.stored = r.l1.putPage(a.page, time.Now().Add(a.page.ttl(time.Now().UnixNano())+r.cfg.HardTTL))
 	}
 	return a, nil

@@ -219,3 +219,54 @@ func TestCreatedDuringALoad(t *testing.T) {
 	}
 	wantPage(t, g.get(t, "/product/7"), "5599.0", "")
 }
+
+// A replica lags behind a copy that is here already, which the bus has not told
+// of: the copy's stamp is as good a minimum as the floor.
+func TestReplicaBelowTheCopyHere(t *testing.T) {
+	for _, masterToo := range []bool{false, true} {
+		g := newRig(t, nil)
+		g.redis.set(product(2, 20, "4999"))
+		g.get(t, "/product/7")
+		g.l1.docs.Purge() // the page still refers to version 2
+		g.redis.replica = map[catalog.Key]catalog.Document{keyP7: product(1, 10, "5599.0")}
+		if masterToo {
+			g.redis.set(product(1, 10, "5599.0"))
+			g.cache.set(product(2, 20, "4999"))
+		}
+		if body := string(g.get(t, "/product/7.json").Response.Body()); !strings.Contains(body, "4999") {
+			t.Errorf("master too: %v: %s", masterToo, body)
+		}
+		if masterToo && g.cache.asked[0].Min != (catalog.Stamp{Version: 2, Token: 20}) {
+			t.Errorf("the cache role was asked for %v at least, want the stamp of the copy here", g.cache.asked[0].Min)
+		}
+	}
+}
+
+// Another load brought the newer copy while this one was reading.
+func TestNewerCopyArrivesDuringALoad(t *testing.T) {
+	g := newRig(t, nil)
+	var once sync.Once
+	g.redis.before = func(keys []catalog.Key) {
+		once.Do(func() { g.keep(product(2, 20, "4999"), verification{at: time.Now(), soft: time.Hour}, catalog.Stamp{}) })
+	}
+	wantPage(t, g.get(t, "/product/7"), "4999", "stored")
+}
+
+// One document that cannot be had does not stop the checks of all other pages;
+// a Redis that does not answer does.
+func TestOneFailureDoesNotPauseTheChecks(t *testing.T) {
+	g := newRig(t, nil)
+	g.get(t, "/product/7")
+	g.change(product(2, 20, "4999")) // which nobody has
+	g.cache.setDown(true)
+	wantPage(t, g.get(t, "/product/7"), "5599.0", "fwd=stale;")
+	if !g.checks.take(time.Now()) {
+		t.Error("the checks rest although Redis answers")
+	}
+	g.redis.fail(true)
+	g.l1.pages.Purge()
+	g.get(t, "/product/7")
+	if g.checks.take(time.Now()) {
+		t.Error("the checks go on although Redis is down")
+	}
+}

@@ -79,7 +79,7 @@ func (r *Role) probe(ctx context.Context, m ring.Member) error {
 	if !ok {
 		deadline = time.Now().Add(r.cfg.PeerTimeout)
 	}
-	if err := r.hosts.at(m.Addr).DoDeadline(req, resp, deadline); err != nil {
+	if err := r.probes.at(m.Addr).DoDeadline(req, resp, deadline); err != nil {
 		return fmt.Errorf("probe the gateway %s at %s: %w", m.ID, m.Addr, err)
 	}
 	if resp.StatusCode() != fasthttp.StatusNoContent || string(resp.Header.Peek(peerIDHeader)) != m.ID {

@@ -104,7 +104,13 @@ func (r *Role) refreshSoon(p *page, now int64) {
 // Redis by themselves, and documents nobody reads are not worth a pull. If the
 // shop forgot to announce a change, that heals it.
 func (r *Role) mention(doc catalog.Document) {
-	if doc.State == catalog.Live && !doc.Pulled.IsZero() && time.Since(doc.Pulled) > r.cfg.Refresh {
+	if doc.State == catalog.Live && !doc.Pulled.IsZero() && time.Since(doc.Pulled) > refreshAge(r.cfg.Refresh, doc.Key) {
 		r.refresh.offer(job{mention: &doc.Key})
 	}
+}
+
+// refreshAge spreads an age by up to a quarter either way, for each key always
+// the same: documents that a prewarm pulled together do not grow old together.
+func refreshAge(d time.Duration, k catalog.Key) time.Duration {
+	return d*3/4 + time.Duration(hashKey(k)>>32%1000)*d/2000
 }

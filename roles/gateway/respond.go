@@ -83,7 +83,9 @@ const problemCSP = "default-src 'none'; style-src 'unsafe-inline'"
 func (r *Role) writeProblem(ctx *fasthttp.RequestCtx, p problem, status []byte) int {
 	h := &ctx.Response.Header
 	ctx.Response.SetStatusCode(p.code)
-	h.SetCanonical(r.headers.cacheStatus, status)
+	if len(status) > 0 {
+		h.SetCanonical(r.headers.cacheStatus, status)
+	}
 	h.SetCanonical(r.headers.vary, r.headers.varyBy)
 	h.SetCanonical(r.headers.nosniff, r.headers.no)
 	if p.code == fasthttp.StatusNotFound {

@@ -12,10 +12,11 @@ import (
 //	eshop; hit; ttl=842; detail="v=1700000000000; age=3; owner=gw-1"
 //	eshop; hit; ttl=-4; detail="stale; v=…; age=…; owner=gw-1"
 //	eshop-redis; hit, eshop; fwd=uri-miss; stored; ttl=1000; detail="…"
-//	eshop; hit; ttl=900; detail="…; owner=gw-2", eshop; fwd=uri-miss; detail="…; peer; owner=gw-2"
+//	eshop; fwd=stale; ttl=20; detail="stale; v=…; age=…; owner=gw-1"
+//	eshop; hit; ttl=900; detail="v=…; age=…; owner=gw-2", eshop; fwd=uri-miss; ttl=900; detail="v=…; age=…; peer; owner=gw-2"
 type cacheStatus struct {
 	hit    bool
-	fwd    string // uri-miss, stale, or empty
+	fwd    string // without hit: uri-miss or stale
 	stored bool
 	stale  bool // served although it could not be checked
 	// partial: a related document could not be had.
@@ -40,8 +41,7 @@ func (s cacheStatus) append(b []byte, root *flag, ttl time.Duration, now int64) 
 	b = append(b, "eshop"...)
 	if s.hit {
 		b = append(b, "; hit"...)
-	}
-	if s.fwd != "" {
+	} else {
 		b = append(append(b, "; fwd="...), s.fwd...)
 	}
 	if s.stored {

@@ -158,11 +158,12 @@ func (v *views) run(ctx context.Context) {
 		return
 	}
 	var events chan fsnotify.Event
+	var errs chan error
 	if w, err := fsnotify.NewWatcher(); err != nil {
 		v.log.Warn("template changes are found by polling only", "err", err)
 	} else {
 		defer w.Close()
-		events = w.Events
+		events, errs = w.Events, w.Errors
 		for f := range paths {
 			if err := w.Add(filepath.Dir(f)); err != nil {
 				v.log.Warn("template changes are found by polling only", "dir", filepath.Dir(f), "err", err)
@@ -179,6 +180,8 @@ func (v *views) run(ctx context.Context) {
 		case <-tick.C:
 		case <-events:
 			settle(ctx, events)
+		case err := <-errs: // events were lost, most likely: look at once
+			v.log.Warn("the watch for template changes had an error", "err", err)
 		}
 		for i, f := range v.files {
 			if f == "" {

@@ -3,7 +3,6 @@ package roles
 import (
 	"context"
 	"log/slog"
-	"net"
 	"os"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/config"
 	"eshop/pkg/lifecycle"
+	"eshop/pkg/membership"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -86,7 +86,7 @@ func (s *settings) clusterToken(problems *config.Problems, listeners ...listen) 
 	token := config.ReadSecret("cluster.token-file", s.security.clusterTokenFile, problems)
 	var open []string
 	for _, l := range listeners {
-		if !onLoopback(l.addr) {
+		if !membership.OnLoopback(l.addr) {
 			open = append(open, "--"+l.flag+" "+l.addr)
 		}
 	}
@@ -94,16 +94,6 @@ func (s *settings) clusterToken(problems *config.Problems, listeners ...listen) 
 		problems.Add("cluster.token-file", "", "is needed because other machines can reach "+strings.Join(open, " and ")+"; or listen on 127.0.0.1")
 	}
 	return token
-}
-
-// onLoopback reports whether a listener on addr can be reached from its own machine only.
-func onLoopback(addr string) bool {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return true // no address at all, which is a problem of its own
-	}
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // identity is the name of a process in its fleet.

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -136,7 +135,11 @@ func (r *Role) Listen() error {
 		return fmt.Errorf("listen on --cache.addr %s: %w", r.cfg.Addr, err)
 	}
 	r.listener = l
-	r.group = membership.New(membership.Config{Role: "cache", Self: &ring.Member{ID: r.cfg.ID, Addr: r.advertised()}},
+	told, err := membership.Advertised(r.cfg.AdvertiseAddr, r.Addr())
+	if err != nil {
+		return err
+	}
+	r.group = membership.New(membership.Config{Role: "cache", Self: &ring.Member{ID: r.cfg.ID, Addr: told}},
 		membership.Deps{Log: r.log, Session: r.zk})
 	return nil
 }
@@ -147,20 +150,6 @@ func (r *Role) Addr() string { return r.listener.Addr().String() }
 // Addresses lists the role's listeners, for Announce.
 func (r *Role) Addresses() []lifecycle.Address {
 	return []lifecycle.Address{{What: "cache", URL: "http://" + r.Addr() + "/v1/doc/product/1"}}
-}
-
-// advertised is the address gateways are told.
-func (r *Role) advertised() string {
-	if r.cfg.AdvertiseAddr != "" {
-		return r.cfg.AdvertiseAddr
-	}
-	host, port, err := net.SplitHostPort(r.Addr())
-	if ip := net.ParseIP(host); err == nil && (ip == nil || ip.IsUnspecified()) {
-		if name, err := os.Hostname(); err == nil {
-			return net.JoinHostPort(name, port)
-		}
-	}
-	return r.Addr()
 }
 
 // Run serves until ctx ends. It returns when every goroutine of the role has.

@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
+	"eshop/pkg/membership"
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
 	"eshop/pkg/zookeeper"
@@ -47,7 +49,8 @@ type Config struct {
 	MaxStaleness time.Duration
 	// Heartbeat is the leader's interval on the bus (1 s).
 	Heartbeat time.Duration
-	// AnnounceLimit is how long a change that announces more than the origin
+	// AnnounceLimit is how long a change whose document the origin answers badly, or
+	// that announces more than the origin
 	// shows (a version, a deletion) is retried before it goes to the dead letters (30 s).
 	AnnounceLimit time.Duration
 	// Parallel changes handled at once (32).
@@ -63,46 +66,33 @@ type Config struct {
 }
 
 func (c *Config) complete() error {
-	setDefault(&c.L1Bytes, 128<<20)
-	setDefault(&c.NegativeBytes, 8<<20)
-	setDefault(&c.TTL, 10*time.Minute)
-	setDefault(&c.HardTTL, 24*time.Hour)
-	setDefault(&c.NegativeTTL, 5*time.Second)
-	setDefault(&c.Refresh, time.Hour)
-	setDefault(&c.FillTimeout, 4*time.Second)
-	setDefault(&c.LockWait, 2*time.Second)
-	setDefault(&c.MaxStaleness, 30*time.Second)
-	setDefault(&c.Heartbeat, time.Second)
-	setDefault(&c.AnnounceLimit, 30*time.Second)
-	setDefault(&c.Parallel, 32)
-	setDefault(&c.Addr, ":8082")
-	setDefault(&c.TopicChange, "cache-message")
-	setDefault(&c.TopicInvalidate, "cache-invalidate")
-	setDefault(&c.TopicDead, "cache-message-dead")
-	setDefault(&c.Group, "eshop-cache")
+	c.L1Bytes = cmp.Or(c.L1Bytes, 128<<20)
+	c.NegativeBytes = cmp.Or(c.NegativeBytes, 8<<20)
+	c.TTL = cmp.Or(c.TTL, 10*time.Minute)
+	c.HardTTL = cmp.Or(c.HardTTL, 24*time.Hour)
+	c.NegativeTTL = cmp.Or(c.NegativeTTL, 5*time.Second)
+	c.Refresh = cmp.Or(c.Refresh, time.Hour)
+	c.FillTimeout = cmp.Or(c.FillTimeout, 4*time.Second)
+	c.LockWait = cmp.Or(c.LockWait, 2*time.Second)
+	c.MaxStaleness = cmp.Or(c.MaxStaleness, 30*time.Second)
+	c.Heartbeat = cmp.Or(c.Heartbeat, time.Second)
+	c.AnnounceLimit = cmp.Or(c.AnnounceLimit, 30*time.Second)
+	c.Parallel = cmp.Or(c.Parallel, 32)
+	c.Addr = cmp.Or(c.Addr, ":8082")
+	c.TopicChange = cmp.Or(c.TopicChange, "cache-message")
+	c.TopicInvalidate = cmp.Or(c.TopicInvalidate, "cache-invalidate")
+	c.TopicDead = cmp.Or(c.TopicDead, "cache-message-dead")
+	c.Group = cmp.Or(c.Group, "eshop-cache")
 	var bad []error
 	if c.ID == "" {
 		bad = append(bad, errors.New("the cache role needs an id"))
 	}
-	host, _, err := net.SplitHostPort(c.Addr)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		bad = append(bad, fmt.Errorf("--cache.addr %q is not host:port: %w", c.Addr, err))
-	} else if c.ClusterToken == "" && !isLoopback(host) {
+	} else if c.ClusterToken == "" && !membership.OnLoopback(c.Addr) {
 		bad = append(bad, fmt.Errorf("--cache.addr %q is reachable from other machines: set --cluster.token-file, or listen on 127.0.0.1", c.Addr))
 	}
 	return errors.Join(bad...)
-}
-
-func setDefault[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // Deps are the role's collaborators.

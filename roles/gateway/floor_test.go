@@ -12,7 +12,7 @@ import (
 )
 
 // 3: a lagging replica is passed over for its master.
-func TestReplicaBelowTheFloor(t *testing.T) {
+func TestInvariant3ReplicaBelowTheFloor(t *testing.T) {
 	g := newRig(t, nil)
 	g.redis.replica = map[catalog.Key]catalog.Document{keyP7: product(1, 10, "5599.0")}
 	g.redis.set(product(2, 20, "4999"))
@@ -24,7 +24,7 @@ func TestReplicaBelowTheFloor(t *testing.T) {
 }
 
 // 3: a master that lost a write is repaired by the cache role's pull.
-func TestMasterBelowTheFloor(t *testing.T) {
+func TestInvariant3MasterBelowTheFloor(t *testing.T) {
 	g := newRig(t, nil)
 	g.cache.set(product(2, 20, "4999"))
 	g.change(product(2, 20, "4999")) // Redis still has version 1: a failover lost the write
@@ -53,9 +53,9 @@ func TestStaleReplyBelowTheFloor(t *testing.T) {
 	}
 }
 
-// The change arrives while a load that missed it is under way: raised floor and
+// PITFALL 5: the change arrives while a load that missed it is under way: raised floor and
 // killed copies before the copy is put in L1.
-func TestChangeDuringLoad(t *testing.T) {
+func TestInvariant3ChangeDuringLoad(t *testing.T) {
 	g := newRig(t, nil)
 	var once sync.Once
 	g.redis.before = func([]catalog.Key) {
@@ -84,7 +84,7 @@ func TestChangeBetweenCheckAndKeep(t *testing.T) {
 }
 
 // 1: two loads that finish in the wrong order.
-func TestOlderLoadFinishesLast(t *testing.T) {
+func TestInvariant1OlderLoadFinishesLast(t *testing.T) {
 	g := newRig(t, nil)
 	v := verification{at: time.Now()}
 	if _, ok := g.keep(product(2, 20, "4999"), v, catalog.Stamp{}); !ok {
@@ -112,9 +112,10 @@ func TestPlainStringsWithoutToken(t *testing.T) {
 	}
 }
 
-// 8: an offset gap makes every entry unverified; unchanged ones are renewed by
+// 8, PITFALL 7 and 11: messages that were lost, whatever the reason, are made up
+// for: an offset gap makes every entry unverified; unchanged ones are renewed by
 // one read of the masters, changed ones are replaced.
-func TestGapRevalidates(t *testing.T) {
+func TestInvariant8GapRevalidates(t *testing.T) {
 	g := newRig(t, nil)
 	g.get(t, "/product/7")
 	g.redis.set(product(2, 20, "4999")) // the announcement is what was lost
@@ -132,7 +133,7 @@ func TestGapRevalidates(t *testing.T) {
 
 // 8: the bus is silent. Copies verified within MaxStaleness are served, older
 // ones checked first; with Redis gone too they are served and marked.
-func TestSilentBus(t *testing.T) {
+func TestInvariant8SilentBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, nil)
 		g.get(t, "/product/7")
@@ -163,7 +164,7 @@ func TestSilentBus(t *testing.T) {
 	})
 }
 
-func TestRevalidationsAreLimited(t *testing.T) {
+func TestInvariant9RevalidationsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucket(10)
 		n := 0
@@ -219,7 +220,7 @@ func TestRefreshAge(t *testing.T) {
 }
 
 // 9: the queue of background work drops and counts.
-func TestRefreshQueueIsBounded(t *testing.T) {
+func TestInvariant9RefreshQueueIsBounded(t *testing.T) {
 	g := newRig(t, func(c *Config, _ *Deps) { c.RefreshQueue = 2 })
 	for range 5 {
 		k := keyP7

@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"eshop/pkg/catalog"
 	"eshop/pkg/ring"
 )
@@ -83,7 +85,7 @@ func TestForwardToTheOwner(t *testing.T) {
 }
 
 // 10, PITFALL 16: each gateway believes that the other one owns the page.
-func TestForwardLoop(t *testing.T) {
+func TestInvariant10ForwardLoop(t *testing.T) {
 	a, b := pair(t, "gw-2", [2]string{"secret", "secret"})
 	toB, _ := a.peers.Ring().Owner(0)
 	toA, _ := a.peers.Ring().Owner(0)
@@ -105,7 +107,7 @@ func TestForwardLoop(t *testing.T) {
 }
 
 // 3: the owner has not heard of a change yet that is known here.
-func TestOwnerBelowTheFloor(t *testing.T) {
+func TestInvariant3OwnerBelowTheFloor(t *testing.T) {
 	a, b := pair(t, "gw-2", [2]string{"", ""})
 	wantPage(t, a.get(t, "/product/7"), "5599.0", "peer;")
 	a.redis.set(product(2, 20, "4999"))
@@ -208,6 +210,39 @@ func TestParseStamps(t *testing.T) {
 	} {
 		if got, err := parseStamps(text); (err == nil) != want || want && len(got) == 0 {
 			t.Errorf("parseStamps(%q) = %v, %v; want success %v", text, got, err, want)
+		}
+	}
+}
+
+// PITFALL 33: what the owner knows of a page's freshness goes on to the client,
+// in this gateway's own member of Cache-Status.
+func TestForwardedFreshness(t *testing.T) {
+	a, b := pair(t, "gw-2", [2]string{"", ""})
+	wantPage(t, b.get(t, "/product/7"), "5599.0", "stored")
+	own := func() string {
+		s := header(a.get(t, "/product/7"), "Cache-Status")
+		return s[strings.LastIndex(s, "eshop;"):]
+	}
+	if got := own(); !strings.HasPrefix(got, "eshop; fwd=uri-miss; ttl=") || !strings.HasSuffix(got, `; detail="v=1; age=0; peer; owner=gw-2"`) {
+		t.Errorf("a fresh page: %s", got)
+	}
+	b.l1.index.find(keyP7).soft.Store(time.Now().Add(-10 * time.Second).UnixNano())
+	if got := own(); !strings.Contains(got, `ttl=-10; detail="stale; v=1`) {
+		t.Errorf("a stale page: %s", got)
+	}
+	if got := header(a.get(t, "/product/99"), "Cache-Status"); !strings.Contains(got, ", eshop; fwd=uri-miss; ttl=") {
+		t.Errorf("an unknown product: %s", got)
+	}
+}
+
+// A request that found no free connection, and an answer above the limit, say
+// nothing about the peer.
+func TestOwnTroublesEjectNobody(t *testing.T) {
+	a, _ := pair(t, "gw-2", [2]string{"", ""})
+	m, _ := a.peers.Ring().Owner(0)
+	for err, want := range map[error]bool{fasthttp.ErrNoFreeConns: false, fasthttp.ErrBodyTooLarge: false, fasthttp.ErrTimeout: false, fasthttp.ErrConnectionClosed: true} {
+		if got := a.unreachable(t.Context(), m, err); got != want {
+			t.Errorf("unreachable after %q: %v, want %v", err, got, want)
 		}
 	}
 }

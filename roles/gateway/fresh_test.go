@@ -142,7 +142,7 @@ func TestDeletedProduct(t *testing.T) {
 }
 
 // 5 and PITFALL 12: an unknown product is cached apart, briefly, and needs no wait.
-func TestNegativeEntries(t *testing.T) {
+func TestInvariant5NegativeEntries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, short)
 		for range 3 {
@@ -200,7 +200,7 @@ func TestNamedShopThatIsMissing(t *testing.T) {
 }
 
 // 5: a shop that could not be loaded is no missing shop.
-func TestPartialPageIsNotKept(t *testing.T) {
+func TestInvariant5PartialPageIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, short)
 		delete(g.redis.master, keyS3)
@@ -221,7 +221,7 @@ func TestPartialPageIsNotKept(t *testing.T) {
 	})
 }
 
-// A changed shop makes every page that shows it outdated, at the cost of one store.
+// PITFALL 32: a changed shop makes every page that shows it outdated, at the cost of one store.
 func TestChangedShop(t *testing.T) {
 	g := newRig(t, nil)
 	g.get(t, "/product/7")
@@ -275,7 +275,7 @@ func TestProvisionalCopyIsLookedAtSoon(t *testing.T) {
 }
 
 // 7: a thousand requests for a cold page make one load.
-func TestOneLoadForAThousandRequests(t *testing.T) {
+func TestInvariant7OneLoadForAThousandRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, nil)
 		g.redis.master = map[catalog.Key]catalog.Document{}

@@ -93,3 +93,26 @@ func TestPublicListener(t *testing.T) {
 		t.Errorf("the server tells its name: %q", s)
 	}
 }
+
+// A stop that comes before the server has begun to serve ends all the same.
+func TestStopBeforeServe(t *testing.T) {
+	g := newRig(t, nil)
+	for range 50 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		done := make(chan error, 1)
+		go func() { done <- g.serveOn(ctx, g.publicServer(), l, "public") }()
+		select {
+		case err := <-done:
+			if err != nil {
+				t.Fatal(err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("it hangs")
+		}
+	}
+}

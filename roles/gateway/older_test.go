@@ -151,7 +151,7 @@ func (g *rig) documentsAnew(t *testing.T) {
 
 // 3: the change arrives after the product was read and before the load is over.
 // Requests that came after it may share that load, so its page must have it.
-func TestChangeLateInALoad(t *testing.T) {
+func TestInvariant3ChangeLateInALoad(t *testing.T) {
 	g := newRig(t, nil)
 	var once sync.Once
 	g.redis.before = func(keys []catalog.Key) {
@@ -207,7 +207,7 @@ func TestChangesFasterThanLoads(t *testing.T) {
 }
 
 // 3 and PITFALL 5: the product comes to be while the cache role finds that there is none.
-func TestCreatedDuringALoad(t *testing.T) {
+func TestInvariant3CreatedDuringALoad(t *testing.T) {
 	g := newRig(t, nil)
 	delete(g.redis.master, keyP7)
 	var once sync.Once

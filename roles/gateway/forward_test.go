@@ -246,3 +246,32 @@ func TestOwnTroublesEjectNobody(t *testing.T) {
 		}
 	}
 }
+
+// Every connection to a stopped peer is taken; the probe has its own and finds out.
+func TestProbeHasItsOwnConnections(t *testing.T) {
+	g := newRig(t, nil)
+	g.hosts = newHosts(1, 0)
+	l, err := net.Listen("tcp", "127.0.0.1:0") // accepted by the kernel, answered by nobody
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := l.Addr().String()
+	done := make(chan error, 1)
+	go func() {
+		req, resp := &fasthttp.Request{}, &fasthttp.Response{}
+		req.SetRequestURI("http://" + addr + "/")
+		done <- g.hosts.at(addr).DoTimeout(req, resp, 20*time.Second)
+	}()
+	for g.hosts.at(addr).ConnsCount() == 0 {
+		time.Sleep(time.Millisecond) // the poll of this loop
+	}
+	if !g.unreachable(t.Context(), ring.Member{ID: "gw-2", Addr: addr}, fasthttp.ErrTimeout) {
+		t.Error("a stopped peer passed for one that is busy")
+	}
+	l.Close() // resets the connection nobody accepted
+	if err := <-done; err == nil {
+		t.Error("nobody answered")
+	}
+	g.hosts.close()
+	g.probes.close()
+}

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
+	"eshop/pkg/membership"
 	"eshop/pkg/rediscluster"
 	"eshop/pkg/zookeeper"
 )
@@ -93,22 +95,22 @@ type Deps struct {
 }
 
 func (c *Config) complete() error {
-	setDefault(&c.Addr, ":8080")
-	setDefault(&c.PeerAddr, ":8081")
-	setDefault(&c.L1Bytes, 256<<20)
-	setDefault(&c.SoftTTLMin, 600*time.Second)
-	setDefault(&c.SoftTTLMax, max(c.SoftTTLMin, 1200*time.Second))
-	setDefault(&c.HardTTL, 24*time.Hour)
-	setDefault(&c.NegativeTTL, 5*time.Second)
-	setDefault(&c.MaxStaleness, 30*time.Second)
-	setDefault(&c.RevalidateRate, 2000)
-	setDefault(&c.Refresh, time.Hour)
-	setDefault(&c.LoadTimeout, 5*time.Second)
-	setDefault(&c.WaitTimeout, c.LoadTimeout+time.Second)
-	setDefault(&c.PeerTimeout, time.Second)
-	setDefault(&c.RefreshWorkers, 4)
-	setDefault(&c.RefreshQueue, 4096)
-	setDefault(&c.TopicInvalidate, "cache-invalidate")
+	c.Addr = cmp.Or(c.Addr, ":8080")
+	c.PeerAddr = cmp.Or(c.PeerAddr, ":8081")
+	c.L1Bytes = cmp.Or(c.L1Bytes, 256<<20)
+	c.SoftTTLMin = cmp.Or(c.SoftTTLMin, 600*time.Second)
+	c.SoftTTLMax = cmp.Or(c.SoftTTLMax, max(c.SoftTTLMin, 1200*time.Second))
+	c.HardTTL = cmp.Or(c.HardTTL, 24*time.Hour)
+	c.NegativeTTL = cmp.Or(c.NegativeTTL, 5*time.Second)
+	c.MaxStaleness = cmp.Or(c.MaxStaleness, 30*time.Second)
+	c.RevalidateRate = cmp.Or(c.RevalidateRate, 2000)
+	c.Refresh = cmp.Or(c.Refresh, time.Hour)
+	c.LoadTimeout = cmp.Or(c.LoadTimeout, 5*time.Second)
+	c.WaitTimeout = cmp.Or(c.WaitTimeout, c.LoadTimeout+time.Second)
+	c.PeerTimeout = cmp.Or(c.PeerTimeout, time.Second)
+	c.RefreshWorkers = cmp.Or(c.RefreshWorkers, 4)
+	c.RefreshQueue = cmp.Or(c.RefreshQueue, 4096)
+	c.TopicInvalidate = cmp.Or(c.TopicInvalidate, "cache-invalidate")
 	c.Limits.complete()
 	var bad []error
 	say := func(format string, args ...any) { bad = append(bad, fmt.Errorf(format, args...)) }
@@ -130,34 +132,21 @@ func (c *Config) complete() error {
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		say("--gateway.addr %q is not host:port: %w", c.Addr, err)
 	}
-	host, _, err := net.SplitHostPort(c.PeerAddr)
-	if err != nil {
+	if _, _, err := net.SplitHostPort(c.PeerAddr); err != nil {
 		say("--gateway.peer-addr %q is not host:port: %w", c.PeerAddr, err)
-	} else if c.ClusterToken == "" && !isLoopback(host) {
+	} else if c.ClusterToken == "" && !membership.OnLoopback(c.PeerAddr) {
 		say("--gateway.peer-addr %q is reachable from other machines: set --cluster.token-file, or listen on 127.0.0.1", c.PeerAddr)
 	}
 	return errors.Join(bad...)
 }
 
 func (l *Limits) complete() {
-	setDefault(&l.HeaderBytes, 16<<10)
-	setDefault(&l.BodyBytes, 64<<10)
-	setDefault(&l.Connections, 65536)
-	setDefault(&l.ReadTimeout, 10*time.Second)
-	setDefault(&l.WriteTimeout, 60*time.Second)
-	setDefault(&l.IdleTimeout, 75*time.Second)
-	setDefault(&l.Waiting, 16384)
-	setDefault(&l.WaitingPerPage, 8192)
-}
-
-func setDefault[T comparable](p *T, v T) {
-	var zero T
-	if *p == zero {
-		*p = v
-	}
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
+	l.HeaderBytes = cmp.Or(l.HeaderBytes, 16<<10)
+	l.BodyBytes = cmp.Or(l.BodyBytes, 64<<10)
+	l.Connections = cmp.Or(l.Connections, 65536)
+	l.ReadTimeout = cmp.Or(l.ReadTimeout, 10*time.Second)
+	l.WriteTimeout = cmp.Or(l.WriteTimeout, 60*time.Second)
+	l.IdleTimeout = cmp.Or(l.IdleTimeout, 75*time.Second)
+	l.Waiting = cmp.Or(l.Waiting, 16384)
+	l.WaitingPerPage = cmp.Or(l.WaitingPerPage, 8192)
 }

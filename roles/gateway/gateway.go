@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync/atomic"
 	"time"
 
@@ -195,23 +194,6 @@ func addrOf(l net.Listener) string {
 	return l.Addr().String()
 }
 
-// advertised is the peer address other gateways are told.
-func (r *Role) advertised() (string, error) {
-	if r.cfg.AdvertiseAddr != "" {
-		return r.cfg.AdvertiseAddr, nil
-	}
-	host, port, err := net.SplitHostPort(r.PeerAddr())
-	if err != nil {
-		return "", fmt.Errorf("find the peer address to tell others: %w", err)
-	}
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		if host, err = os.Hostname(); err != nil {
-			return "", fmt.Errorf("find the peer address to tell others: %w", err)
-		}
-	}
-	return net.JoinHostPort(host, port), nil
-}
-
 // Run serves until ctx ends, then stops in reverse order. It returns nil after
 // an orderly stop.
 func (r *Role) Run(ctx context.Context) error {
@@ -220,7 +202,7 @@ func (r *Role) Run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if r.self.Addr, err = r.advertised(); err != nil {
+	if r.self.Addr, err = membership.Advertised(r.cfg.AdvertiseAddr, r.PeerAddr()); err != nil {
 		return err
 	}
 	defer func() {

@@ -2,6 +2,7 @@ package invalidation_test
 
 import (
 	"context"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -15,7 +16,11 @@ import (
 	"eshop/pkg/lab"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.Cleanup(func(int) { lab.Close() })) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { lab.Close(); os.Exit(code) }),
+		// sarama's metrics library has one ticker for the process, for ever
+		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
+}
 
 const topic = "invalidate"
 

@@ -46,6 +46,8 @@ func (w *world) topic(name string) string { return w.name + "." + name }
 
 func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { lab.Close(); os.Exit(code) }),
+		// a pool's probe of a dead server ends within a second of the pool's own end
+		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
 		// sarama's metrics library has one ticker for the process, for ever
 		goleak.IgnoreTopFunction("github.com/rcrowley/go-metrics.(*meterArbiter).tick"))
 }

@@ -262,8 +262,10 @@ func TestProbeHasItsOwnConnections(t *testing.T) {
 		req.SetRequestURI("http://" + addr + "/")
 		done <- g.hosts.at(addr).DoTimeout(req, resp, 20*time.Second)
 	}()
-	for g.hosts.at(addr).ConnsCount() == 0 {
-		time.Sleep(time.Millisecond) // the poll of this loop
+	for deadline := time.Now().Add(10 * time.Second); g.hosts.at(addr).ConnsCount() == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the connection was not taken within 10 s")
+		}
 	}
 	if !g.unreachable(t.Context(), ring.Member{ID: "gw-2", Addr: addr}, fasthttp.ErrTimeout) {
 		t.Error("a stopped peer passed for one that is busy")

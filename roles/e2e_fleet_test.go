@@ -1,13 +1,11 @@
 package roles_test
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -342,28 +340,4 @@ func (f *fleet) change(line string) {
 	if err := f.producer.Send(f.t.Context(), kafka.Record{Topic: f.topic("change"), Value: []byte(line)}); err != nil {
 		f.t.Fatalf("produce %s: %v", line, err)
 	}
-}
-
-// redisDo sends one command to the node that has the key.
-func (f *fleet) redisDo(t *testing.T, args ...string) {
-	t.Helper()
-	var last string
-	for _, addr := range f.redis {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			last = err.Error()
-			continue
-		}
-		fmt.Fprintf(conn, "*%d\r\n", len(args))
-		for _, a := range args {
-			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(a), a)
-		}
-		line, err := bufio.NewReader(conn).ReadString('\n')
-		conn.Close()
-		if err == nil && line[0] != '-' {
-			return
-		}
-		last = line // MOVED: another node has it
-	}
-	t.Fatalf("redis %v: %s", args, last)
 }

@@ -14,6 +14,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/kafka"
+	"eshop/pkg/lab"
 	"eshop/pkg/rediscluster"
 )
 
@@ -246,7 +247,7 @@ func scenarioOriginAway(t *testing.T, f *fleet) {
 
 func scenarioOldValues(t *testing.T, f *fleet) {
 	key := catalog.Key{Kind: "product", ID: 7}
-	f.redisDo(t, "SET", f.cat.RedisKey(key), `{"id":7,"name":"written by the replaced system","modifiedTime":"2017-01-01 12:00:00","shopId":7}`)
+	lab.RedisCommand(t, f.redis, "SET", f.cat.RedisKey(key), `{"id":7,"name":"written by the replaced system","modifiedTime":"2017-01-01 12:00:00","shopId":7}`)
 	if a := f.get(f.gateways[0], page(7)); a.status != 200 || !strings.Contains(a.body, "written by the replaced system") {
 		t.Errorf("%d %.300s, want the old value", a.status, a.body)
 	}

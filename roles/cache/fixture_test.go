@@ -1,12 +1,10 @@
 package cache_test
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -227,25 +225,7 @@ func (w *world) produce(lines ...string) {
 // command sends one command to the Redis node that has the key.
 func (w *world) command(args ...string) {
 	w.t.Helper()
-	var last string
-	for _, addr := range w.redis {
-		conn, err := net.Dial("tcp", addr)
-		if err != nil {
-			last = err.Error()
-			continue
-		}
-		fmt.Fprintf(conn, "*%d\r\n", len(args))
-		for _, a := range args {
-			fmt.Fprintf(conn, "$%d\r\n%s\r\n", len(a), a)
-		}
-		line, err := bufio.NewReader(conn).ReadString('\n')
-		conn.Close()
-		if err == nil && line[0] != '-' {
-			return
-		}
-		last = line // MOVED: another node has it
-	}
-	w.t.Fatalf("redis %v: %s", args, last)
+	lab.RedisCommand(w.t, w.redis, args...)
 }
 
 // collector keeps the values of a topic.

@@ -325,3 +325,46 @@ func FuzzFile(f *testing.F) {
 		}
 	})
 }
+
+// Numbers, lists of words and texts with a form of their own: read, written back, and refused with their constraint.
+func TestNumberWordsChecked(t *testing.T) {
+	for _, c := range []struct {
+		args    []string
+		factor  float64
+		words   []string
+		even    string
+		problem string
+	}{
+		{nil, 10, nil, "", ""},
+		{[]string{"--factor=2.5", "--words", " a, ,b ", "--even= abcd "}, 2.5, []string{"a", "b"}, "abcd", ""},
+		{[]string{"--factor=0.5"}, 10, nil, "", "must be a number of at least 1"},
+		{[]string{"--factor=NaN"}, 10, nil, "", "must be a number of at least 1"},
+		{[]string{"--even=abc"}, 10, nil, "", "must have an even length"},
+	} {
+		var (
+			factor float64
+			words  []string
+			even   string
+		)
+		flags := pflag.NewFlagSet("test", pflag.ContinueOnError)
+		s := config.Wrap(flags)
+		s.Number(&factor, "factor", 10, 1, "a factor")
+		s.Words(&words, "words", "word,...", "some words")
+		s.Checked(&even, "even", "text", "", "a text", func(t string) error {
+			if len(t)%2 != 0 {
+				return errors.New("must have an even length")
+			}
+			return nil
+		})
+		if err := flags.Parse(c.args); err != nil {
+			t.Fatal(err)
+		}
+		_, problems := s.Load(config.Sources{Known: s.Names()})
+		switch {
+		case c.problem == "" && len(problems) > 0 || c.problem != "" && (len(problems) != 1 || problems[0].Constraint != c.problem):
+			t.Errorf("%q: got the problems %v, want %q", c.args, problems, c.problem)
+		case factor != c.factor || even != c.even || !cmp.Equal(words, c.words):
+			t.Errorf("%q: got %v %q %q, want %v %q %q", c.args, factor, words, even, c.factor, c.words, c.even)
+		}
+	}
+}

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -123,6 +124,29 @@ func (s *Set) Text(target *string, name, kind, def, usage string) {
 	add(s, target, name, kind, def, usage, func(t string) (string, error) { return t, nil }, plain)
 }
 
+// Checked defines a flag for text that has a form of its own; the error of check is the constraint.
+func (s *Set) Checked(target *string, name, kind, def, usage string, check func(string) error) {
+	parse := func(t string) (string, error) {
+		t = strings.TrimSpace(t)
+		return t, check(t)
+	}
+	add(s, target, name, kind, def, usage, parse, plain)
+}
+
+// Words defines a flag for a comma-separated list of words.
+func (s *Set) Words(target *[]string, name, kind, usage string) {
+	parse := func(t string) ([]string, error) {
+		var words []string
+		for word := range strings.SplitSeq(t, ",") {
+			if word = strings.TrimSpace(word); word != "" {
+				words = append(words, word)
+			}
+		}
+		return words, nil
+	}
+	add(s, target, name, kind, nil, usage, parse, func(w []string) string { return strings.Join(w, ",") })
+}
+
 // Choice defines a flag that takes one of a few words; upper and lower case are the same.
 func (s *Set) Choice(target *string, name, def string, words []string, usage string) {
 	parse := func(t string) (string, error) {
@@ -156,6 +180,19 @@ func (s *Set) Whole(target *int, name string, def, low, high int, usage string) 
 		return n, nil
 	}
 	add(s, target, name, "n", def, usage, parse, strconv.Itoa)
+}
+
+// Number defines a flag for a decimal number of at least low.
+func (s *Set) Number(target *float64, name string, def, low float64, usage string) {
+	write := func(n float64) string { return strconv.FormatFloat(n, 'g', -1, 64) }
+	parse := func(t string) (float64, error) {
+		n, err := strconv.ParseFloat(strings.TrimSpace(t), 64)
+		if err != nil || math.IsNaN(n) || math.IsInf(n, 0) || n < low {
+			return 0, fmt.Errorf("must be a number of at least %s", write(low))
+		}
+		return n, nil
+	}
+	add(s, target, name, "number", def, usage, parse, write)
 }
 
 // Bytes defines a flag for a size of at least low bytes.

@@ -341,3 +341,22 @@ func TestRunDrains(t *testing.T) {
 		t.Errorf("Run: got %v, want nil", err)
 	}
 }
+
+// A role's own front page stands at "/", under the same rules; the status page stays at /status.
+func TestFront(t *testing.T) {
+	addr := running(t, admin.Config{Role: "gateway"}, admin.Deps{}, func(s *admin.Server) {
+		s.Front(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "the role's own") }))
+	})
+	for path, want := range map[string]string{"/": "the role's own", "/status": "eshop gateway"} {
+		resp, err := http.Get("http://" + addr + path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if err != nil || resp.StatusCode != http.StatusOK || !strings.Contains(string(body), want) {
+			t.Errorf("GET %s: got %d %.200q (%v), want 200 with %q", path, resp.StatusCode, body, err, want)
+		}
+	}
+	http.DefaultClient.CloseIdleConnections()
+}

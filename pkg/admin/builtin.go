@@ -18,7 +18,8 @@ import (
 const pprofPath = "/debug/pprof/"
 
 func (s *Server) builtin() {
-	s.read("/{$}", http.HandlerFunc(s.statusPage), false)
+	s.read("/{$}", http.HandlerFunc(s.front), false)
+	s.read("/status", http.HandlerFunc(s.statusPage), false)
 	s.read("/api/status", http.HandlerFunc(s.status), false)
 	s.read("/-/healthy", http.HandlerFunc(healthy), true)
 	s.read("/-/ready", http.HandlerFunc(s.ready), true)

@@ -1,6 +1,7 @@
 // Package admin is the listener for operators and machines that watch a process.
 //
-//	GET /                status page: role, version, uptime, readiness, what the roles add
+//	GET /                the status page, or the page a role has put there with Front
+//	GET /status          status page: role, version, uptime, readiness, what the roles add
 //	GET /-/healthy       200 while the process can answer at all
 //	GET /-/ready         200, or 503 with one reason a line (JSON with Accept: application/json)
 //	GET /metrics         Prometheus

@@ -35,6 +35,25 @@ func (s *Server) added() []section {
 	return append([]section(nil), s.sections...)
 }
 
+// Front puts a page of a role's own at "/"; the status page is at /status in any case. It is called
+// before Run, at most once.
+func (s *Server) Front(page http.Handler) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ownFront = page
+}
+
+func (s *Server) front(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	own := s.ownFront
+	s.mu.Unlock()
+	if own != nil {
+		own.ServeHTTP(w, r)
+		return
+	}
+	s.statusPage(w, r)
+}
+
 type pageSection struct {
 	Title string
 	Rows  []Row
@@ -55,7 +74,7 @@ func (s *Server) statusPage(w http.ResponseWriter, _ *http.Request) {
 		Started: s.started.Format(time.RFC3339), Uptime: time.Since(s.started).Round(time.Second).String(),
 		Readiness: s.readiness(),
 		Links: []link{
-			{"liveness", "/-/healthy"}, {"readiness", "/-/ready"}, {"metrics", "/metrics"},
+			{"front page", "/"}, {"liveness", "/-/healthy"}, {"readiness", "/-/ready"}, {"metrics", "/metrics"},
 			{"profiles", pprofPath}, {"status as JSON", "/api/status"},
 		},
 	}

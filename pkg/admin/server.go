@@ -58,6 +58,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	listener net.Listener
+	ownFront http.Handler // nil: the status page
 	sections []section
 	layers   []layer
 }

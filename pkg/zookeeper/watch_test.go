@@ -132,6 +132,37 @@ func TestWatchChildren(t *testing.T) {
 	})
 }
 
+// A change of one child costs one event and one read, however many there are.
+func TestWatchChildrenReadsWhatChanged(t *testing.T) {
+	onBoth(t, func(e *env) {
+		const children = 12
+		p := e.proxy()
+		s, writer := e.session(through(p), timeout(30*time.Second)), e.session()
+		var want []string
+		put := func(i int, data string) {
+			e.Helper()
+			if err := writer.Put(e.ctx(), fmt.Sprintf("g/%02d", i), []byte(data)); err != nil {
+				e.Fatal(err)
+			}
+			want = append(want[:min(i, len(want))], append([]string{fmt.Sprintf("%02d=%s", i, data)}, want[min(i+1, len(want)):]...)...)
+		}
+		for i := range children {
+			put(i, "0")
+		}
+		var j journal
+		s.WatchChildren(e.ctx(), "g", j.children)
+		e.waitLast(&j, strings.Join(want, " "))
+		for i := range children + 1 { // the last one is new
+			reads, events := p.count(opGetData), p.count(opEvent)
+			put(i, "1")
+			e.waitLast(&j, strings.Join(want, " "))
+			if reads, events = p.count(opGetData)-reads, p.count(opEvent)-events; reads != 1 || events != 1 {
+				e.Errorf("change of child %d: got %d reads and %d events, want one of each", i, reads, events)
+			}
+		}
+	})
+}
+
 // PITFALLS 27: watches and ephemerals are gone after an expiry. The watches of
 // the expired session tell of what changed meanwhile, and of nothing else; its
 // members are back.

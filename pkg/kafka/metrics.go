@@ -54,8 +54,8 @@ func (m producerMetrics) held(records int, bytes int64) {
 }
 func (m producerMetrics) acked(n int)  { m.ok.Add(float64(n)) }
 func (m producerMetrics) failed(n int) { m.retry.Add(float64(n)) }
-func (m producerMetrics) dropped(reason string, n int) {
-	m.lost.WithLabelValues(m.client, reason).Add(float64(n))
+func (m producerMetrics) dropped(reason string) {
+	m.lost.WithLabelValues(m.client, reason).Inc()
 }
 
 type readerMetrics struct {

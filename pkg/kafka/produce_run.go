@@ -60,7 +60,7 @@ func (p *Producer) abandon() {
 	lose := func(items []*item) {
 		for _, it := range items {
 			if it.done == nil {
-				p.drop(DropShutdown, 1)
+				p.drop(it, DropShutdown)
 			}
 			it.finish(fmt.Errorf("send to topic %s: not acknowledged by the end: %w", it.rec.Topic, ErrClosed))
 			p.settle(1, it.size)
@@ -117,9 +117,7 @@ func (p *Producer) followLayout(ctx context.Context, wg *sync.WaitGroup) {
 			failures++
 		} else {
 			failures = 0
-			if !p.adopt(ctx, view, wg) {
-				next = 100 * time.Millisecond
-			}
+			next = p.adopt(ctx, view, wg)
 		}
 		again.Reset(next)
 	}
@@ -141,19 +139,23 @@ func (p *Producer) wanted() []string {
 	return out
 }
 
-// adopt takes over a new layout. False means that something that is waited for has no leader yet.
-func (p *Producer) adopt(ctx context.Context, view *clusterView, wg *sync.WaitGroup) bool {
+// adopt takes over a new layout and says how soon to look again: records that
+// wait for a partition or a leader want it at once, a topic that was only asked for soon.
+func (p *Producer) adopt(ctx context.Context, view *clusterView, wg *sync.WaitGroup) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.addrs = view.brokers
-	complete := true
+	next := metadataInterval
 	for _, t := range p.topics {
 		tv, ok := view.topics[t.name]
 		if !ok || len(tv.partitions) == 0 {
-			if tv.err != nil {
-				p.lastErr = fmt.Errorf("kafka topic %s: %w", t.name, tv.err)
+			next = min(next, time.Second)
+			if len(t.waiting) > 0 {
+				next = 100 * time.Millisecond
+				if tv.err != nil {
+					p.lastErr = fmt.Errorf("kafka topic %s: %w", t.name, tv.err)
+				}
 			}
-			complete = false
 			continue
 		}
 		t.resize(len(tv.partitions))
@@ -164,7 +166,9 @@ func (p *Producer) adopt(ctx context.Context, view *clusterView, wg *sync.WaitGr
 				q.retryAt = time.Time{} // a new leader need not wait for the old one's pause
 			}
 			if q.leader < 0 {
-				complete = complete && q.count() == 0
+				if q.count() > 0 {
+					next = 100 * time.Millisecond
+				}
 			} else if p.senders[q.leader] == nil {
 				s := &sender{p: p, broker: q.leader, wake: make(chan struct{}, 1)}
 				p.senders[q.leader] = s
@@ -176,7 +180,7 @@ func (p *Producer) adopt(ctx context.Context, view *clusterView, wg *sync.WaitGr
 	for id := range p.senders {
 		p.wake(id)
 	}
-	return complete
+	return next
 }
 
 // distribute moves the records that waited for the layout to their partitions.

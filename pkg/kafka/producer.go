@@ -35,6 +35,15 @@ type ProducerConfig struct {
 	Acks            Acks          // [AcksAll]
 	ManualPartition bool          // use Record.Partition instead of the key
 	Backoff         Backoff       // between attempts for one partition [20 ms to 1 s]
+
+	// OnDrop, when set, is told of every dropped record exactly once, with the
+	// reason Dropped counts it under. It is called with the producer's lock
+	// held, so it must be quick and must not call the producer.
+	OnDrop func(r Record, reason string)
+	// OnAck, when set, is told of every offered record that the broker has
+	// acknowledged, under the same conditions. Each offered record comes to one of
+	// the two.
+	OnAck func(r Record)
 }
 
 // Reasons for which an offered record is dropped; keys of Dropped.
@@ -142,7 +151,7 @@ func (p *Producer) Offer(r Record) bool {
 	p.mu.Lock()
 	reason := p.admit(it)
 	if reason != "" {
-		p.drop(reason, 1)
+		p.drop(it, reason)
 	}
 	p.mu.Unlock()
 	return reason == ""
@@ -201,6 +210,20 @@ func (p *Producer) await(ctx context.Context, it *item) error {
 	return fmt.Errorf("send to topic %s: the record was not sent: %w", it.rec.Topic, ctx.Err())
 }
 
+// Partitions is the number of partitions a topic has, 0 while it is not known.
+// Asking makes the producer learn it and keep it fresh while Run runs, whether
+// or not a record was ever offered for the topic.
+func (p *Producer) Partitions(topic string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := len(p.topics)
+	t := p.topic(topic)
+	if len(p.topics) > known {
+		p.askRefresh()
+	}
+	return len(t.parts)
+}
+
 // Dropped counts the dropped records by reason; only offered records are dropped, Send reports to its caller.
 func (p *Producer) Dropped() map[string]uint64 {
 	p.mu.Lock()
@@ -229,11 +252,7 @@ func (p *Producer) admit(it *item) string {
 	case p.records >= p.cfg.MaxRecords || p.bytes+it.size > p.cfg.MaxBytes && p.records > 0:
 		return DropFull
 	}
-	t := p.topics[it.rec.Topic]
-	if t == nil {
-		t = &topicQueue{name: it.rec.Topic}
-		p.topics[it.rec.Topic] = t
-	}
+	t := p.topic(it.rec.Topic)
 	if len(t.parts) == 0 {
 		t.waiting = append(t.waiting, it)
 		p.askRefresh()
@@ -249,6 +268,16 @@ func (p *Producer) admit(it *item) string {
 	p.bytes += it.size
 	p.metrics.held(p.records, p.bytes)
 	return ""
+}
+
+// topic finds the queues of a topic; an entry is what makes the producer learn its layout. Caller holds mu.
+func (p *Producer) topic(name string) *topicQueue {
+	t := p.topics[name]
+	if t == nil {
+		t = &topicQueue{name: name}
+		p.topics[name] = t
+	}
+	return t
 }
 
 // share is how many records one of n partitions may hold: with a third of the
@@ -276,10 +305,13 @@ func (p *Producer) settle(n int, bytes int64) {
 	}
 }
 
-// drop counts lost records. Caller holds mu.
-func (p *Producer) drop(reason string, n int) {
-	p.dropped[reason] += uint64(n)
-	p.metrics.dropped(reason, n)
+// drop counts a lost record and tells of it. Caller holds mu.
+func (p *Producer) drop(it *item, reason string) {
+	p.dropped[reason]++
+	p.metrics.dropped(reason)
+	if p.cfg.OnDrop != nil {
+		p.cfg.OnDrop(it.rec, reason)
+	}
 }
 
 func (p *Producer) askRefresh() {

@@ -203,8 +203,12 @@ func (p *Producer) done(b *batch, err error) {
 		p.lastErr = err
 	}
 	for _, it := range b.items {
-		if err != nil && it.done == nil {
-			p.drop(DropRejected, 1)
+		if it.done == nil {
+			if err != nil {
+				p.drop(it, DropRejected)
+			} else if p.cfg.OnAck != nil {
+				p.cfg.OnAck(it.rec)
+			}
 		}
 		it.finish(err)
 	}

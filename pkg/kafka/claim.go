@@ -8,13 +8,6 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// groupSession is one assignment of partitions.
-type groupSession struct {
-	member     string
-	generation int32
-	claims     map[int32]*claim
-}
-
 // claim is one partition while this process holds it. Its window lists the
 // records read and not yet committed, in order; the offset moves over the done
 // ones at its head only, so an unapplied record holds back the commit of all
@@ -42,6 +35,14 @@ type entry struct {
 	done   bool
 }
 
+func (c *claim) id() int32 { return c.partition }
+
+func (c *claim) progress() claimObservation {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return claimObservation{next: c.next, blocked: c.blocked, marked: c.marked}
+}
+
 // ConsumeClaim implements sarama.ConsumerGroupHandler: it reads one partition
 // until it is taken away and returns when no handler of it runs any more.
 func (g *Group) ConsumeClaim(s sarama.ConsumerGroupSession, in sarama.ConsumerGroupClaim) error {
@@ -52,11 +53,7 @@ func (g *Group) ConsumeClaim(s sarama.ConsumerGroupSession, in sarama.ConsumerGr
 	if start := in.InitialOffset(); start >= 0 {
 		c.next = start
 	}
-	g.mu.Lock()
-	if g.session != nil {
-		g.session.claims[c.partition] = c
-	}
-	g.mu.Unlock()
+	g.holds(c)
 	c.read(s.Context(), in.Messages())
 	g.drain(c, cancel)
 	return nil

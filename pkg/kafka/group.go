@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"time"
 
@@ -51,24 +50,20 @@ func Reject(reason error) error { return rejection{reason: reason} }
 // holds; different keys in parallel. The committed offset of a partition never
 // passes a record that is neither applied nor dead-lettered.
 type Group struct {
+	membership[*claim]
 	cfg     GroupConfig
-	conf    *sarama.Config
 	keyOf   func(Record) (string, error)
 	handle  Handler
-	log     *slog.Logger
 	metrics groupMetrics
 	dead    *Producer // nil without a dead-letter topic
-	dir     *directory
 
 	slots *semaphore.Weighted // running handlers
 	count *semaphore.Weighted // records in flight
 	bytes *semaphore.Weighted // bytes in flight
 
-	mu      sync.Mutex
-	session *groupSession // nil while there is none
-	lanes   map[string]*lane
-	state   groupState
-	stalls  stalls
+	// guarded by the membership's mu
+	lanes map[string]*lane
+	state groupState
 }
 
 // NewGroup checks the settings and does no I/O. keyOf gives the ordering key of
@@ -92,40 +87,32 @@ func NewGroup(cfg GroupConfig, keyOf func(Record) (key string, err error), h Han
 	cfg.SessionTimeout = positive(cfg.SessionTimeout, 10*time.Second)
 	cfg.StallTimeout = positive(cfg.StallTimeout, 30*time.Second)
 
-	conf.Net.ReadTimeout = groupReadTimeout
-	conf.Metadata.Full = false
+	groupSettings(conf, cfg.SessionTimeout, cfg.CommitInterval)
 	conf.ChannelBufferSize = 64
-	conf.Consumer.Return.Errors = true
 	conf.Consumer.MaxWaitTime = 250 * time.Millisecond
 	conf.Consumer.MaxProcessingTime = time.Second
-	conf.Consumer.Retry.Backoff = 250 * time.Millisecond
 	conf.Consumer.Fetch.Default = 512 << 10
 	conf.Consumer.Fetch.MaxBytes = 8 << 20
 	conf.Consumer.Offsets.Initial = sarama.OffsetOldest
 	if cfg.FromNewest {
 		conf.Consumer.Offsets.Initial = sarama.OffsetNewest
 	}
-	conf.Consumer.Offsets.AutoCommit.Enable = true // commits what is marked, and only applied prefixes are marked
-	conf.Consumer.Offsets.AutoCommit.Interval = cfg.CommitInterval
-	conf.Consumer.Group.Session.Timeout = cfg.SessionTimeout
-	conf.Consumer.Group.Heartbeat.Interval = min(time.Second, cfg.SessionTimeout/4)
-	conf.Consumer.Group.Rebalance.Timeout = 10 * time.Second
-	conf.Consumer.Group.Rebalance.Retry.Max = 4
-	conf.Consumer.Group.Rebalance.Retry.Backoff = 200 * time.Millisecond
-	// The eager protocol: Setup and Cleanup are called at each rebalance, which the cooperative one does not do.
-	conf.Consumer.Group.Rebalance.GroupStrategies = []sarama.BalanceStrategy{sarama.NewBalanceStrategySticky()}
 	if err := conf.Validate(); err != nil {
 		return nil, fmt.Errorf("kafka group settings: %w", err)
 	}
+	metrics := newGroupMetrics(deps.Registry, cfg.Group, cfg.Topic)
 	g := &Group{
-		cfg: cfg, conf: conf, keyOf: keyOf, handle: h, log: deps.logger(),
-		metrics: newGroupMetrics(deps.Registry, cfg.Group, cfg.Topic),
-		dir:     newDirectory(conf, cfg.Brokers),
-		slots:   semaphore.NewWeighted(int64(cfg.Parallel)),
-		count:   semaphore.NewWeighted(int64(cfg.MaxInFlight)),
-		bytes:   semaphore.NewWeighted(cfg.MaxInFlightBytes),
-		lanes:   make(map[string]*lane),
+		membership: membership[*claim]{
+			group: cfg.Group, topic: cfg.Topic, brokers: cfg.Brokers, conf: conf, drain: cfg.Drain, stall: cfg.StallTimeout,
+			log: deps.logger(), metrics: metrics.memberMetrics, dir: newDirectory(conf, cfg.Brokers),
+		},
+		cfg: cfg, keyOf: keyOf, handle: h, metrics: metrics,
+		slots: semaphore.NewWeighted(int64(cfg.Parallel)),
+		count: semaphore.NewWeighted(int64(cfg.MaxInFlight)),
+		bytes: semaphore.NewWeighted(cfg.MaxInFlightBytes),
+		lanes: make(map[string]*lane),
 	}
+	g.handler = g
 	if cfg.DeadTopic != "" {
 		deadCfg := cfg.Config
 		deadCfg.ClientID = cfg.clientID() + "-dead"
@@ -141,113 +128,25 @@ func NewGroup(cfg GroupConfig, keyOf func(Record) (key string, err error), h Han
 func (g *Group) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
 	defer wg.Wait()
-	defer g.dir.close()
 	if g.dead != nil {
 		deadCtx, stopDead := context.WithCancel(context.WithoutCancel(ctx))
 		defer stopDead()
 		wg.Go(func() { _ = g.dead.Run(deadCtx) })
 	}
-	failures := 0
-	for ctx.Err() == nil {
-		started := time.Now()
-		err := g.member(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		g.fault(err)
-		if time.Since(started) > time.Minute {
-			failures = 0
-		}
-		pause(ctx, Backoff{Min: 100 * time.Millisecond, Max: 2 * time.Second}.delay(failures))
-		failures++
-	}
+	g.run(ctx)
 	return nil
-}
-
-// member is one membership, from the first contact to a failure that calls for
-// a new one. The connections outlive ctx by a little so that the last commit
-// and the goodbye get through.
-func (g *Group) member(ctx context.Context) error {
-	ctx, restart := context.WithCancelCause(ctx)
-	defer restart(nil)
-	wires, cut := context.WithCancel(context.WithoutCancel(ctx))
-	defer cut()
-	stopCut := context.AfterFunc(ctx, func() {
-		// The end of ctx drains the claims; connections that hang are cut after that.
-		timer := time.AfterFunc(g.cfg.Drain+5*time.Second, cut)
-		context.AfterFunc(wires, func() { timer.Stop() })
-	})
-	defer stopCut()
-	// The first contact ends with ctx; it has no goodbye to make.
-	if _, err := g.dir.fetch(ctx, false, g.cfg.Topic); err != nil {
-		return fmt.Errorf("reach the kafka brokers: %w", err)
-	}
-	cg, err := sarama.NewConsumerGroup(g.cfg.Brokers, g.cfg.Group, bind(wires, g.conf))
-	if err != nil {
-		return fmt.Errorf("join kafka group %s: %w", g.cfg.Group, err)
-	}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for err := range cg.Errors() {
-			g.fault(err)
-		}
-	})
-	wg.Go(func() { g.watch(ctx, restart) })
-	for failures := 0; ctx.Err() == nil; {
-		err = cg.Consume(ctx, []string{g.cfg.Topic}, g)
-		if err == nil {
-			failures = 0
-			continue
-		}
-		g.fault(err)
-		if errors.Is(err, sarama.ErrClosedConsumerGroup) || errors.Is(err, sarama.ErrClosedClient) || failures >= 5 {
-			break
-		}
-		pause(ctx, Backoff{Min: 100 * time.Millisecond, Max: time.Second}.delay(failures))
-		failures++
-	}
-	if cause := context.Cause(ctx); cause != nil && !errors.Is(cause, context.Canceled) {
-		err = cause
-	}
-	restart(nil)
-	if closeErr := cg.Close(); closeErr != nil && err == nil {
-		err = closeErr
-	}
-	wg.Wait()
-	return err
 }
 
 // Setup implements sarama.ConsumerGroupHandler.
 func (g *Group) Setup(s sarama.ConsumerGroupSession) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.session = &groupSession{member: s.MemberID(), generation: s.GenerationID(), claims: make(map[int32]*claim)}
-	g.state.sessions++
-	g.state.lastErr = nil
-	g.log.Info("kafka group member is assigned", "group", g.cfg.Group, "topic", g.cfg.Topic, "partitions", s.Claims()[g.cfg.Topic], "generation", s.GenerationID())
+	g.began(s)
 	return nil
 }
 
 // Cleanup implements sarama.ConsumerGroupHandler. Every claim has ended before it is called.
 func (g *Group) Cleanup(sarama.ConsumerGroupSession) error {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.session = nil
+	g.ended()
 	return nil
-}
-
-func (g *Group) fault(err error) {
-	if err == nil {
-		return
-	}
-	g.mu.Lock()
-	first := g.state.lastErr == nil
-	g.state.lastErr = err
-	g.mu.Unlock()
-	g.metrics.faults.Inc()
-	if first {
-		g.log.Warn("kafka group has trouble with the brokers and goes on trying", "group", g.cfg.Group, "error", err)
-	}
 }
 
 // DeadLetter is what a rejected record becomes on the dead-letter topic.

@@ -8,9 +8,8 @@ import (
 )
 
 type groupState struct {
-	sessions, applied, retried, dead, restarts uint64
-	retrying                                   int
-	lastErr                                    error
+	applied, retried, dead uint64
+	retrying               int
 }
 
 // GroupStatus is a snapshot for readiness and status pages.
@@ -42,19 +41,16 @@ type ClaimStatus struct {
 func (g *Group) Status() GroupStatus {
 	g.mu.Lock()
 	s := GroupStatus{
-		Sessions: g.state.sessions, Applied: g.state.applied, DeadLettered: g.state.dead,
-		Retried: g.state.retried, Retrying: g.state.retrying, Restarts: g.state.restarts,
+		Sessions: g.sessions, Applied: g.state.applied, DeadLettered: g.state.dead,
+		Retried: g.state.retried, Retrying: g.state.retrying, Restarts: g.restarts,
 	}
-	if g.state.lastErr != nil {
-		s.LastError = g.state.lastErr.Error()
+	if g.lastErr != nil {
+		s.LastError = g.lastErr.Error()
 	}
-	var claims []*claim
 	if g.session != nil {
 		s.Joined, s.Member, s.Generation = true, g.session.member, g.session.generation
-		for _, c := range g.session.claims {
-			claims = append(claims, c)
-		}
 	}
+	claims := g.held()
 	g.mu.Unlock()
 	for _, c := range claims {
 		c.mu.Lock()
@@ -78,10 +74,27 @@ func (g *Group) addRetrying(n int) {
 	g.metrics.retrying.Add(float64(n))
 }
 
+// memberMetrics are those of any member of a consumer group.
+type memberMetrics struct {
+	faults, restarts, skipped prometheus.Counter
+}
+
+func newMemberMetrics(r prometheus.Registerer, group, topic string) memberMetrics {
+	counter := func(name, text string) prometheus.Counter {
+		return counters(r, "eshop_kafka_group_"+name, text, "group", "topic").WithLabelValues(group, topic)
+	}
+	return memberMetrics{
+		faults:   counter("faults_total", "Errors met with the brokers."),
+		restarts: counter("restarts_total", "Memberships ended by the watchdog."),
+		skipped:  counter("skipped_offsets_total", "Offsets missing between two records read: removed by retention or compaction."),
+	}
+}
+
 type groupMetrics struct {
-	applied, dead, retried, faults, restarts, skipped prometheus.Counter
-	inFlight, retrying                                prometheus.Gauge
-	lag                                               prometheus.Observer
+	memberMetrics
+	applied, dead, retried prometheus.Counter
+	inFlight, retrying     prometheus.Gauge
+	lag                    prometheus.Observer
 }
 
 func newGroupMetrics(r prometheus.Registerer, group, topic string) groupMetrics {
@@ -92,14 +105,12 @@ func newGroupMetrics(r prometheus.Registerer, group, topic string) groupMetrics 
 		return gauges(r, "eshop_kafka_group_"+name, text, "group", "topic").WithLabelValues(group, topic)
 	}
 	return groupMetrics{
-		applied:  counter("applied_total", "Records whose handler returned nil."),
-		dead:     counter("dead_lettered_total", "Records rejected."),
-		retried:  counter("retries_total", "Failed attempts that are repeated."),
-		faults:   counter("faults_total", "Errors met with the brokers."),
-		restarts: counter("restarts_total", "Memberships ended by the watchdog."),
-		skipped:  counter("skipped_offsets_total", "Offsets missing between two records read: removed by retention or compaction."),
-		inFlight: gauge("in_flight", "Records read and not yet applied."),
-		retrying: gauge("retrying", "Keys that wait for their next attempt."),
+		memberMetrics: newMemberMetrics(r, group, topic),
+		applied:       counter("applied_total", "Records whose handler returned nil."),
+		dead:          counter("dead_lettered_total", "Records rejected."),
+		retried:       counter("retries_total", "Failed attempts that are repeated."),
+		inFlight:      gauge("in_flight", "Records read and not yet applied."),
+		retrying:      gauge("retrying", "Keys that wait for their next attempt."),
 		lag: registerOr(r, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "eshop_kafka_group_apply_seconds", Help: "From the record's time to its being applied.",
 			Buckets: prometheus.ExponentialBuckets(0.001, 4, 9),

@@ -14,8 +14,8 @@ import (
 // StallTimeout: a consumer library can lose its subscription in silence, or go
 // on reading as a member that may not commit any more (25). While the brokers
 // do not answer nothing is judged: that is an outage, not a stall.
-func (g *Group) watch(ctx context.Context, restart context.CancelCauseFunc) {
-	tick := time.NewTicker(max(g.cfg.StallTimeout/6, 10*time.Millisecond))
+func (m *membership[C]) watch(ctx context.Context, restart context.CancelCauseFunc) {
+	tick := time.NewTicker(max(m.stall/6, 10*time.Millisecond))
 	defer tick.Stop()
 	var admin sarama.ClusterAdmin
 	var client sarama.Client
@@ -34,7 +34,7 @@ func (g *Group) watch(ctx context.Context, restart context.CancelCauseFunc) {
 		}
 		if admin == nil {
 			var err error
-			if client, err = sarama.NewClient(g.cfg.Brokers, bind(ctx, g.conf)); err == nil {
+			if client, err = sarama.NewClient(m.brokers, bind(ctx, m.conf)); err == nil {
 				admin, err = sarama.NewClusterAdminFromClient(client)
 			}
 			if err != nil {
@@ -42,30 +42,30 @@ func (g *Group) watch(ctx context.Context, restart context.CancelCauseFunc) {
 					_ = client.Close()
 				}
 				admin, client = nil, nil
-				g.mu.Lock()
-				g.stalls.forget()
-				g.mu.Unlock()
+				m.mu.Lock()
+				m.stalls.forget()
+				m.mu.Unlock()
 				continue
 			}
 		}
-		seen, err := g.observe(ctx, client, admin)
-		g.mu.Lock()
+		seen, err := m.observe(ctx, client, admin)
+		m.mu.Lock()
 		var cause error
 		if err != nil {
-			g.stalls.forget()
+			m.stalls.forget()
 		} else {
-			cause = g.stalls.judge(time.Now(), seen, g.cfg.StallTimeout)
+			cause = m.stalls.judge(time.Now(), seen, m.stall)
 		}
 		if cause != nil {
-			g.state.restarts++
+			m.restarts++
 		}
-		g.mu.Unlock()
+		m.mu.Unlock()
 		if err != nil {
 			closeAll()
 		}
 		if cause != nil {
-			g.metrics.restarts.Inc()
-			g.log.Error("kafka group member makes no progress and is started anew", "group", g.cfg.Group, "cause", cause)
+			m.metrics.restarts.Inc()
+			m.log.Error("kafka group member makes no progress and is started anew", "group", m.group, "cause", cause)
 			restart(cause)
 			return
 		}
@@ -87,41 +87,35 @@ type claimObservation struct {
 	committed int64 // what the brokers have; -1 nothing
 }
 
-func (g *Group) observe(ctx context.Context, client sarama.Client, admin sarama.ClusterAdmin) (observation, error) {
-	g.mu.Lock()
-	var claims []*claim
-	o := observation{joined: g.session != nil, claims: make(map[int32]claimObservation)}
-	if g.session != nil {
-		for _, c := range g.session.claims {
-			claims = append(claims, c)
-		}
-	}
-	g.mu.Unlock()
+func (m *membership[C]) observe(ctx context.Context, client sarama.Client, admin sarama.ClusterAdmin) (observation, error) {
+	m.mu.Lock()
+	o := observation{joined: m.session != nil, claims: make(map[int32]claimObservation)}
+	claims := m.held()
+	m.mu.Unlock()
 	if !o.joined {
-		_, err := g.dir.fetch(ctx, false, g.cfg.Topic)
+		_, err := m.dir.fetch(ctx, false, m.topic)
 		return o, err
 	}
 	var ids []int32
 	for _, c := range claims {
-		c.mu.Lock()
-		co := claimObservation{next: c.next, blocked: c.blocked, marked: c.marked, committed: -1}
-		c.mu.Unlock()
+		id, co := c.id(), c.progress()
+		co.committed = -1
 		var err error
-		if co.end, err = client.GetOffset(g.cfg.Topic, c.partition, sarama.OffsetNewest); err != nil {
+		if co.end, err = client.GetOffset(m.topic, id, sarama.OffsetNewest); err != nil {
 			return o, err
 		}
 		if co.next < 0 {
-			if co.next, err = client.GetOffset(g.cfg.Topic, c.partition, sarama.OffsetOldest); err != nil {
+			if co.next, err = client.GetOffset(m.topic, id, sarama.OffsetOldest); err != nil {
 				return o, err
 			}
 		}
-		o.claims[c.partition] = co
-		ids = append(ids, c.partition)
+		o.claims[id] = co
+		ids = append(ids, id)
 	}
 	if len(ids) == 0 {
 		return o, nil
 	}
-	resp, err := admin.ListConsumerGroupOffsets(g.cfg.Group, map[string][]int32{g.cfg.Topic: ids})
+	resp, err := admin.ListConsumerGroupOffsets(m.group, map[string][]int32{m.topic: ids})
 	if err != nil {
 		return o, err
 	}
@@ -129,7 +123,7 @@ func (g *Group) observe(ctx context.Context, client sarama.Client, admin sarama.
 		return o, resp.Err
 	}
 	for _, id := range ids {
-		b := resp.GetBlock(g.cfg.Topic, id)
+		b := resp.GetBlock(m.topic, id)
 		if b == nil || b.Err != sarama.ErrNoError {
 			return o, errors.New("the coordinator does not know the partition")
 		}

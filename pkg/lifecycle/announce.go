@@ -13,6 +13,6 @@ type Address struct{ What, URL string }
 func Announce(out io.Writer, title string, addresses []Address) {
 	fmt.Fprintln(out, title)
 	for _, a := range addresses {
-		fmt.Fprintf(out, "  %-14s %s\n", a.What, a.URL)
+		fmt.Fprintf(out, "  %-19s %s\n", a.What, a.URL)
 	}
 }

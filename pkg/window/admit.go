@@ -1,12 +1,8 @@
 package window
 
-const (
-	// firstBar is the estimate that promotes a key while the reserve is free. It
-	// is the count that a promoted key at most has lost.
-	firstBar = 4
-	// promotionDoublings is how often the bar doubles while the reserve is used up.
-	promotionDoublings = 12
-)
+// promotionDoublings is how often the bar for a promotion doubles until the
+// reserve is used up.
+const promotionDoublings = 16
 
 // admit counts the first n events of a key that has no entry.
 func (w *Window) admit(id int64, hash uint64, n uint32, number int64, s *slice) {
@@ -31,16 +27,18 @@ func (w *Window) promoted(hash uint64, n uint32) bool {
 		return false
 	}
 	events := uint32(min(w.sketch.estimate(hash)+uint64(n), MaxCount))
-	return events >= firstBar<<w.pressure() && w.worth(events, w.n)
+	return uint64(events) >= w.promotionBar() && w.worth(events, w.n)
 }
 
-// pressure is how much of the reserve is in use, in doublings of the bar.
-func (w *Window) pressure() uint {
-	over := w.table.used - w.plain
-	if over <= 0 {
-		return 0
-	}
-	return uint(promotionDoublings * over / (w.limit() - w.plain))
+// promotionBar is the estimate that promotes a key: 2 while the reserve is free.
+// Its doublings go with the square of what is in use of the reserve, so that most
+// of it is there for keys with few events and yet its end is not reached. Between
+// two powers of two the bar rises evenly, so that it comes to stand just above what
+// the cells of the sketch hold for keys that share them.
+func (w *Window) promotionBar() uint64 {
+	over, reserve := uint64(max(w.table.used-w.plain, 0)), uint64(w.limit()-w.plain)
+	doublings := promotionDoublings << 8 * over * over / (reserve * reserve) // in 1/256
+	return (256 + doublings&255) << (doublings >> 8) >> 7
 }
 
 // limit is the number of entries there are.

@@ -30,14 +30,14 @@
 // # The tail
 //
 // The last eighth of the entries is a reserve. When the rest is in use, a new key
-// goes into a count-min sketch with conservative update (Estan and Varghese
-// 2002), in two generations of half a span that are cleared, never subtracted
-// from. The sketch decides one thing: a key whose estimate reaches a bar is
-// promoted to the reserve, and counted from then on. The bar doubles with each
-// twelfth of the reserve in use, so a flood of light keys raises it and leaves
-// room. A count never contains an estimate: the count of a promoted key is what it
-// had since, and exact a span later. How many keys are in the tail is estimated by
-// a HyperLogLog in twentieths of a span (estimator: Ertl 2017, arXiv:1702.01284).
+// goes into a count-min sketch with conservative update (Estan and Varghese 2002),
+// in two generations of half a span that are cleared, never subtracted from. The
+// sketch decides one thing: a key whose estimate reaches a bar is promoted to the
+// reserve, and counted from then on. The bar rises steeply with what is in use of
+// the reserve, so a flood of light keys lifts it until it stands above them, and
+// leaves room. A count never contains an estimate: that of a promoted key is what
+// it had since, and exact a span later. How many keys are in the tail is estimated
+// by a HyperLogLog in twentieths of a span (estimator: Ertl 2017, arXiv:1702.01284).
 //
 // # The cold mean, the top and the hot keys
 //

@@ -5,12 +5,12 @@ import "fmt"
 // Seeded is New with a given seed of the hash.
 func Seeded(cfg Config, seed uint64) (*Window, error) { return seeded(cfg, seed) }
 
-// Pressure is how much of the reserve of entries is in use, in twelfths, and the
-// bar for a new pair.
-func (w *Window) Pressure() (entries uint, bar float64) { return w.pressure(), w.bar() }
+// Bars are those for a promotion, 2 at least, and for a new pair, 0 at least.
+func (w *Window) Bars() (promotion uint64, pair float64) { return w.promotionBar(), w.bar() }
 
-// Entries is the number of keys that have an entry, and of those that may.
-func (w *Window) Entries() (used, limit int) { return w.table.used, w.limit() }
+// Entries is the number of keys that have an entry, how many any key may have and
+// how many there are with the reserve.
+func (w *Window) Entries() (used, plain, limit int) { return w.table.used, w.plain, w.limit() }
 
 // Check says what does not add up inside a window.
 func (w *Window) Check() error {
@@ -84,10 +84,10 @@ func (w *Window) checkEntries(totals map[uint32]uint32, newest map[uint32]int64)
 		if owner := w.pairs.ownerOf(e.place &^ listed); owner != uint32(newest[id]) {
 			return fmt.Errorf("entry %d points to slice %d, its newest is %d", id, owner, newest[id])
 		}
-		if e.place&listed != 0 {
+		if is := e.place&listed != 0; is != (int64(e.total) >= w.level) {
+			return fmt.Errorf("entry %d has %d events, the level is %d, a candidate: %v", id, e.total, w.level, is)
+		} else if is {
 			candidates++
-		} else if int64(e.total) >= w.level {
-			return fmt.Errorf("entry %d has %d events and is no candidate", id, e.total)
 		}
 	}
 	inIndex := 0

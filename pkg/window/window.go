@@ -47,7 +47,7 @@ type Window struct {
 	sketch     sketch
 	cards      cardinality
 	level      int64    // entries at or above it are candidates
-	candidates []uint32 // may hold some that fell below it since the current slice began
+	candidates []uint32 // ids, each once
 }
 
 // New returns an empty window. Errors name all settings that do not fit.

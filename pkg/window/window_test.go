@@ -79,10 +79,11 @@ func apply(w *window.Window, m *model, e event) error {
 	if e.n == 0 {
 		w.Advance(e.at)
 		m.advance(e.at)
-		return nil
-	}
-	if got, want := w.Add(e.id, e.n, e.at), m.add(e.id, e.n, e.at); got != want {
+	} else if got, want := w.Add(e.id, e.n, e.at), m.add(e.id, e.n, e.at); got != want {
 		return fmt.Errorf("Add(%d, %d, %d) at watermark %d: got %v, want %v", e.id, e.n, e.at, m.watermark, got, want)
+	}
+	if w.Watermark() != m.watermark {
+		return fmt.Errorf("after %v the watermark is %d, want %d", e, w.Watermark(), m.watermark)
 	}
 	return nil
 }
@@ -94,9 +95,8 @@ func compare(w *window.Window, m *model) error {
 	}
 	counts, total := m.counts()
 	all := ranking(counts)
-	if w.Watermark() != m.watermark || w.Total() != total || w.Distinct() != int64(len(all)) {
-		return fmt.Errorf("watermark, total, distinct: got %d %d %d, want %d %d %d",
-			w.Watermark(), w.Total(), w.Distinct(), m.watermark, total, len(all))
+	if w.Total() != total || w.Distinct() != int64(len(all)) {
+		return fmt.Errorf("total, distinct: got %d %d, want %d %d", w.Total(), w.Distinct(), total, len(all))
 	}
 	for id, n := range counts {
 		if got := w.Count(id); got != n {
@@ -122,7 +122,8 @@ func compare(w *window.Window, m *model) error {
 	return nil
 }
 
-// A window agrees with one that keeps all events, whatever comes.
+// A window agrees with one that keeps all events, whatever comes: none is lost or
+// doubled where slices turn (PITFALLS 3).
 func TestModel(t *testing.T) {
 	base := seed(t)
 	runs, steps := 40, 1500

@@ -4,18 +4,17 @@ import "bytes"
 
 // appendArguments appends the arguments of a request target's query to dst: not
 // productId, none without a name, and like ngx.req.get_uri_args at most maxFields.
-func appendArguments(dst []pair, target []byte) []pair {
+// They are in target, or in room if they had to be unescaped.
+func appendArguments(dst []pair, room, target []byte) (pairs []pair, used []byte) {
 	if i := bytes.IndexByte(target, '#'); i >= 0 {
 		target = target[:i]
 	}
 	i := bytes.IndexByte(target, '?')
 	if i < 0 {
-		return dst
+		return dst, room
 	}
-	q, form := target[i+1:], plain
-	if bytes.IndexByte(q, '%') >= 0 || bytes.IndexByte(q, '+') >= 0 {
-		form = escaped
-	}
+	q := target[i+1:]
+	escapes := bytes.IndexByte(q, '%') >= 0 || bytes.IndexByte(q, '+') >= 0
 	for len(q) > 0 && len(dst) < maxFields {
 		part := q
 		if i := bytes.IndexByte(q, '&'); i >= 0 {
@@ -23,70 +22,53 @@ func appendArguments(dst []pair, target []byte) []pair {
 		} else {
 			q = nil
 		}
-		p := pair{name: part, form: form, flag: true}
+		p := pair{name: part, flag: true}
 		if i := bytes.IndexByte(part, '='); i >= 0 {
 			p.name, p.value, p.flag = part[:i], part[i+1:], false
 		}
-		if len(p.name) == 0 || p.named([]byte(argumentProduct)) {
+		if escapes {
+			p.name, room = unescape(room, p.name)
+			p.value, room = unescape(room, p.value)
+		}
+		if len(p.name) == 0 || string(p.name) == argumentProduct {
 			continue
 		}
-		if p.class = class(p.name); form == escaped {
-			p.class = ^uint64(0) // the name that counts is not known yet
-		}
+		p.class = class(p.name)
 		dst = append(dst, p)
 	}
-	return dst
+	return dst, room
 }
 
-// appendUnescaped appends the text that s escapes as the inside of a JSON string.
-func appendUnescaped(b, s []byte) []byte {
-	// The text is put behind b first, since a character can be spread over several
-	// escapes, and its JSON form takes its place afterwards.
-	start := len(b)
-	for len(s) > 0 {
-		var c byte
-		c, s = unescape(s)
-		b = append(b, c)
-	}
-	end := len(b)
-	b = appendText(b, b[start:end])
-	return append(b[:start], b[end:]...)
-}
-
-// sameUnescaped tells whether a and b escape the same text.
-func sameUnescaped(a, b []byte) bool {
-	for len(a) > 0 && len(b) > 0 {
-		var x, y byte
-		x, a = unescape(a)
-		if y, b = unescape(b); x != y {
-			return false
+// unescape returns the text that s escapes, which it appends to room: a plus sign
+// is a space, and a percent sign without two hexadecimal digits behind it stands for
+// itself.
+func unescape(room, s []byte) (text, used []byte) {
+	start := len(room)
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '+' {
+			c = ' '
+		} else if c == '%' && i+2 < len(s) {
+			high, ok := unhex(s[i+1])
+			low, ok2 := unhex(s[i+2])
+			if ok && ok2 {
+				c = high<<4 | low
+				i += 2
+			}
 		}
+		room = append(room, c)
 	}
-	return len(a) == len(b)
-}
-
-// unescape takes one byte off an escaped text: a plus sign is a space, and a
-// percent sign without two hexadecimal digits behind it stands for itself.
-func unescape(s []byte) (c byte, rest []byte) {
-	switch c = s[0]; {
-	case c == '+':
-		return ' ', s[1:]
-	case c == '%' && len(s) > 2:
-		high, ok := unhex(s[1])
-		low, ok2 := unhex(s[2])
-		if ok && ok2 {
-			return high<<4 | low, s[3:]
-		}
-	}
-	return c, s[1:]
+	return room[start:], room
 }
 
 func unhex(c byte) (digit byte, ok bool) {
 	switch {
 	case '0' <= c && c <= '9':
 		return c - '0', true
-	case 'a' <= lower(c) && lower(c) <= 'f':
-		return lower(c) - 'a' + 10, true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
 	}
 	return 0, false
 }

@@ -6,9 +6,9 @@ import (
 )
 
 // appendFields splits the header lines of a request's head and appends those that
-// redact shows to dst. They share the memory of head. A line without a colon is no
-// header.
-func appendFields(dst []pair, head []byte, redact *Redaction) []pair {
+// redact shows to dst. Their names in lower case are in room, all else is in head.
+// A line without a colon is no header, nor is one whose name no server takes.
+func appendFields(dst []pair, room, head []byte, redact *Redaction) (pairs []pair, used []byte) {
 	for len(head) > 0 {
 		end := 0
 		for { // over the lines of one header
@@ -27,11 +27,14 @@ func appendFields(dst []pair, head []byte, redact *Redaction) []pair {
 		if colon < 0 {
 			continue
 		}
-		if name := trimRight(trimLeft(line[:colon])); redact.shows(name) {
-			dst = append(dst, pair{name: name, value: trimRight(trimLeft(line[colon+1:])), form: header, class: class(name)})
+		p := pair{raw: trimRight(trimLeft(line[:colon])), value: trimRight(trimLeft(line[colon+1:]))}
+		room = append(room, p.raw...)
+		if p.name = room[len(room)-len(p.raw):]; lowerToken(p.name) && redact.shows(p.name) {
+			p.class = class(p.name)
+			dst = append(dst, p)
 		}
 	}
-	return dst
+	return dst, room
 }
 
 // Redaction says which headers are left out of a record, wherever it would show
@@ -44,50 +47,49 @@ type Redaction struct{ extra []string }
 func NewRedaction(extra ...string) *Redaction {
 	r := &Redaction{}
 	for _, name := range extra {
-		if name = strings.TrimSpace(name); name != "" {
-			r.extra = append(r.extra, name)
-		}
+		r.extra = append(r.extra, strings.ToLower(strings.TrimSpace(name)))
 	}
 	return r
 }
 
-// shows tells whether a record has a header of this name. A name that is empty or
-// has anything but visible ASCII without quotes and backslashes is left out too: no
-// server takes it, and it would have to be escaped.
+// shows tells whether a record has the header of this name, which is in lower case.
 func (r *Redaction) shows(name []byte) bool {
-	for _, c := range name {
-		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return false
-		}
-	}
-	switch len(name) {
-	case 0:
+	switch string(name) {
+	case "authorization", "cookie", "proxy-authorization", "set-cookie":
 		return false
-	case len("cookie"):
-		if foldEqual(name, "cookie") {
-			return false
-		}
-	case len("set-cookie"):
-		if foldEqual(name, "set-cookie") {
-			return false
-		}
-	case len("authorization"):
-		if foldEqual(name, "authorization") {
-			return false
-		}
-	case len("proxy-authorization"):
-		if foldEqual(name, "proxy-authorization") {
-			return false
-		}
 	}
 	if r != nil {
 		for _, hidden := range r.extra {
-			if foldEqual(name, hidden) {
+			if string(name) == hidden {
 				return false
 			}
 		}
 	}
 	return true
+}
+
+// lowerToken puts a header's name in lower case. It is false for one that is empty
+// or has another character than those of a token (RFC 9110, 5.6.2).
+func lowerToken(name []byte) bool {
+	for i, c := range name {
+		if name[i] = tokens[c]; name[i] == 0 {
+			return false
+		}
+	}
+	return len(name) > 0
+}
+
+// tokens has the characters of a token in lower case, 0 for all others.
+var tokens = tokenTable()
+
+func tokenTable() (t [256]byte) {
+	for _, c := range []byte("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyz") {
+		t[c] = c
+	}
+	for c := byte('A'); c <= 'Z'; c++ {
+		t[c] = c + 'a' - 'A'
+	}
+	return t
 }
 
 func isBlank(c byte) bool { return c == ' ' || c == '\t' }

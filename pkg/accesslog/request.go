@@ -22,7 +22,8 @@ type Request struct {
 	Client      netip.Addr // the client's address; the zero Addr is left out
 	Weight      int64      // how many requests this one stands for, at most MaxWeight; below 2 is one
 
-	fields, arguments []pair // room for AppendRequest
+	fields, arguments []pair // of AppendRequest
+	room              []byte // for names and values in another spelling than they came in
 }
 
 // Reset empties r, so that it refers to nothing any more. It keeps the memory that
@@ -30,7 +31,7 @@ type Request struct {
 func (r *Request) Reset() {
 	clear(r.fields)
 	clear(r.arguments)
-	*r = Request{fields: r.fields[:0], arguments: r.arguments[:0]}
+	*r = Request{fields: r.fields[:0], arguments: r.arguments[:0], room: r.room[:0]}
 }
 
 // AppendRequest appends the JSON record of a request to b.
@@ -41,8 +42,8 @@ func (r *Request) Reset() {
 // headers, without those that redact hides. Bytes that are not valid UTF-8 become
 // U+FFFD.
 func AppendRequest(b []byte, r *Request, redact *Redaction) []byte {
-	r.fields = appendFields(r.fields[:0], r.Head, redact)
-	r.arguments = appendArguments(r.arguments[:0], r.Target)
+	r.fields, r.room = appendFields(r.fields[:0], r.room[:0], r.Head, redact)
+	r.arguments, r.room = appendArguments(r.arguments[:0], r.room, r.Target)
 	b = append(b, `{"headers":{`...)
 	b = appendMembers(b, r.fields[:min(len(r.fields), maxFields)])
 	b = append(b, `},"uri_args":{"productId":"`...)
@@ -84,7 +85,7 @@ func appendHead(b []byte, r *Request) []byte {
 	b = appendLine(append(b, ' '), r.HTTPVersion)
 	b = append(b, `\r\n`...)
 	for i := range r.fields {
-		b = append(b, r.fields[i].name...)
+		b = append(b, r.fields[i].raw...)
 		b = append(b, ": "...)
 		b = r.fields[i].appendValue(b)
 		b = append(b, `\r\n`...)

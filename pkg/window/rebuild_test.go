@@ -9,8 +9,9 @@ import (
 )
 
 // Invariant 11, PITFALLS 1: a window rebuilt from a part of the log, by whoever gets
-// the partition, is the one that saw all, if the part begins at the first record of watermark - span - slack or sooner.
-// Event times are up to slack off the times of their records, either way.
+// the partition, is the one that saw all, if the part begins at the first record of
+// watermark - span - slack or sooner. Event times are up to slack off the times of
+// their records, either way.
 func TestRebuiltWindowIsTheSame(t *testing.T) {
 	base := seed(t)
 	runs := 60

@@ -16,11 +16,20 @@ import (
 
 const childRole = "ESHOP_KAFKA_TEST_CHILD"
 
-// child is a group member in a process of its own that the parent kills. It
-// appends the number of each record it applies to a file, and fails at random.
+// child is what a process does that the parent kills or pauses: the words of
+// the variable are the kind of member, the brokers, the topic, which is also the
+// group, and what that kind wants.
 func child() int {
 	part := strings.Split(os.Getenv(childRole), " ")
-	brokers, topic, path := strings.Split(part[0], ","), part[1], part[2]
+	brokers, topic := strings.Split(part[1], ","), part[2]
+	if part[0] == "reader" {
+		return groupReaderChild(brokers, topic)
+	}
+	return groupChild(brokers, topic, part[3])
+}
+
+// groupChild appends the number of each record it applies to a file, and fails at random.
+func groupChild(brokers []string, topic, path string) int {
 	out, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		fmt.Println(err)
@@ -76,7 +85,7 @@ func TestGroupCrashCommitsOnlyWhatIsApplied(t *testing.T) {
 		}
 		for round, target := range []int{n / 4, n / 2, n} {
 			cmd := exec.Command(os.Args[0], "-test.run=^$")
-			cmd.Env = append(os.Environ(), childRole+"="+strings.Join([]string{strings.Join(c.brokers, ","), topic, path}, " "))
+			cmd.Env = append(os.Environ(), childRole+"="+strings.Join([]string{"group", strings.Join(c.brokers, ","), topic, path}, " "))
 			cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)

@@ -29,6 +29,7 @@ type membership[C tracked] struct {
 
 	mu       sync.Mutex
 	session  *groupSession[C]        // nil while there is none
+	end      context.CancelCauseFunc // ends the session that is there or being made; nil while there is none
 	sessions uint64                  // so far
 	faults   uint64
 	restarts uint64
@@ -47,6 +48,21 @@ type groupSession[C tracked] struct {
 type tracked interface {
 	id() int32
 	progress() claimObservation
+}
+
+var errRejoin = errors.New("asked to take the partitions anew")
+
+// leaderless lets a member join although a partition has no leader: the
+// client library would have all of the topic wait for it (24). The claim of such
+// a partition waits by itself.
+type leaderless struct{ sarama.Client }
+
+func (c leaderless) RefreshMetadata(topics ...string) error {
+	err := c.Client.RefreshMetadata(topics...)
+	if errors.Is(err, sarama.ErrLeaderNotAvailable) {
+		return nil
+	}
+	return err
 }
 
 // groupSettings puts what every member has in common into the client's settings.
@@ -107,7 +123,7 @@ func (m *membership[C]) member(ctx context.Context) error {
 	}
 	defer func() { _ = client.Close() }()
 	m.client = client
-	cg, err := sarama.NewConsumerGroupFromClient(m.group, client)
+	cg, err := sarama.NewConsumerGroupFromClient(m.group, leaderless{client})
 	if err != nil {
 		return fmt.Errorf("join kafka group %s: %w", m.group, err)
 	}
@@ -133,19 +149,25 @@ func (m *membership[C]) member(ctx context.Context) error {
 // consume goes from one assignment to the next until ctx ends or the membership is beyond help.
 func (m *membership[C]) consume(ctx context.Context, cg sarama.ConsumerGroup) error {
 	for failures := 0; ctx.Err() == nil; {
+		session, end := context.WithCancelCause(ctx)
 		m.mu.Lock()
+		m.end = end
 		began, faults := time.Now(), m.faults
 		m.mu.Unlock()
-		err := cg.Consume(ctx, []string{m.topic}, m.handler)
+		err := cg.Consume(session, []string{m.topic}, m.handler)
+		asked := session.Err() != nil
+		end(nil)
 		m.mu.Lock()
+		m.end = nil
 		trouble := m.lastErr
 		if m.faults == faults || time.Since(began) > time.Second {
 			trouble = nil
 		}
 		m.mu.Unlock()
 		switch {
-		case ctx.Err() != nil:
-			return nil
+		case asked:
+			failures = 0
+			continue
 		case err != nil:
 			m.fault(err)
 		case trouble != nil: // a claim could not begin, or gave up at once, and would again
@@ -161,6 +183,15 @@ func (m *membership[C]) consume(ctx context.Context, cg sarama.ConsumerGroup) er
 		failures++
 	}
 	return nil
+}
+
+// rejoin ends the assignment, or the making of one, so that another is made at once.
+func (m *membership[C]) rejoin() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.end != nil {
+		m.end(errRejoin)
+	}
 }
 
 // began notes an assignment.

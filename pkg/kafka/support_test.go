@@ -230,3 +230,21 @@ func send(t *testing.T, p *kafka.Producer, r kafka.Record) {
 		t.Fatal(err)
 	}
 }
+
+// commitFor sets the committed offset of partition 0 for a group without members.
+func commitFor(admin sarama.ClusterAdmin, group, topic string, offset int64) error {
+	coordinator, err := admin.Coordinator(group)
+	if err != nil {
+		return err
+	}
+	req := &sarama.OffsetCommitRequest{Version: 7, ConsumerGroup: group, ConsumerGroupGeneration: sarama.GroupGenerationUndefined}
+	req.AddBlock(topic, 0, offset, 0, "")
+	resp, err := coordinator.CommitOffset(req)
+	if err != nil {
+		return err
+	}
+	if code := resp.Errors[topic][0]; code != sarama.ErrNoError {
+		return code
+	}
+	return nil
+}

@@ -34,14 +34,7 @@ func (m *membership[C]) watch(ctx context.Context, restart context.CancelCauseFu
 		}
 		if admin == nil {
 			var err error
-			if client, err = sarama.NewClient(m.brokers, bind(ctx, m.conf)); err == nil {
-				admin, err = sarama.NewClusterAdminFromClient(client)
-			}
-			if err != nil {
-				if client != nil {
-					_ = client.Close()
-				}
-				admin, client = nil, nil
+			if client, admin, err = m.observer(ctx); err != nil {
 				m.mu.Lock()
 				m.stalls.forget()
 				m.mu.Unlock()
@@ -70,6 +63,25 @@ func (m *membership[C]) watch(ctx context.Context, restart context.CancelCauseFu
 			return
 		}
 	}
+}
+
+// observer opens the watchdog's own connections.
+func (m *membership[C]) observer(ctx context.Context) (sarama.Client, sarama.ClusterAdmin, error) {
+	plain, err := sarama.NewClient(m.brokers, bind(ctx, m.conf))
+	if err != nil {
+		return nil, nil, err
+	}
+	client := leaderless{plain}
+	// A client that is not told to know all topics has to ask for one before it knows the controller.
+	err = client.RefreshMetadata(m.topic)
+	if err == nil {
+		var admin sarama.ClusterAdmin
+		if admin, err = sarama.NewClusterAdminFromClient(client); err == nil {
+			return client, admin, nil
+		}
+	}
+	_ = client.Close()
+	return nil, nil, err
 }
 
 // observation is the state of one member at one time.

@@ -35,6 +35,9 @@ type Config struct {
 	Role string
 	// Self joins the group; nil for a process that only watches it.
 	Self *ring.Member
+	// JoinWhen is closed when Self is to join; until then the group is only
+	// watched. Nil: it joins when Run begins.
+	JoinWhen <-chan struct{}
 	// VirtualNodes of each member on the ring; 0: the ring's default.
 	VirtualNodes int
 	// ProbeEvery is how long an ejected member stays out before it is probed,
@@ -61,6 +64,7 @@ type Group struct {
 	ring atomic.Pointer[ring.Ring]
 
 	mu      sync.Mutex
+	known   chan struct{}        // closed at the first list
 	members []ring.Member        // the list, by id
 	out     map[string]time.Time // ejected since
 	wake    chan struct{}
@@ -74,7 +78,8 @@ func New(cfg Config, deps Deps) *Group {
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Group{cfg: cfg, log: deps.Log.With("group", cfg.Role), zk: deps.Session, out: map[string]time.Time{}, wake: make(chan struct{}, 1)}
+	return &Group{cfg: cfg, log: deps.Log.With("group", cfg.Role), zk: deps.Session,
+		out: map[string]time.Time{}, wake: make(chan struct{}, 1), known: make(chan struct{})}
 }
 
 // entry is the data of a member's node.
@@ -83,14 +88,25 @@ type entry struct {
 	Addr string `json:"addr"`
 }
 
-// Run joins the group, watches it and probes ejected members until ctx ends.
+// Run watches the group, joins it and probes ejected members until ctx ends.
 func (g *Group) Run(ctx context.Context) error {
+	var joining sync.WaitGroup
+	defer joining.Wait()
 	if self := g.cfg.Self; self != nil {
 		data, err := json.Marshal(entry{self.ID, self.Addr})
 		if err != nil {
 			return fmt.Errorf("encode the member %s: %w", self.ID, err)
 		}
-		g.zk.Join(ctx, g.cfg.Role, self.ID, data)
+		joining.Go(func() {
+			if g.cfg.JoinWhen != nil {
+				select {
+				case <-g.cfg.JoinWhen:
+				case <-ctx.Done():
+					return
+				}
+			}
+			g.zk.Join(ctx, g.cfg.Role, self.ID, data)
+		})
 	}
 	g.zk.WatchChildren(ctx, zookeeper.MembersPath(g.cfg.Role), g.update)
 	g.probe(ctx)
@@ -136,7 +152,9 @@ func (g *Group) rebuild() {
 	if len(live) == 0 {
 		live = g.members
 	}
-	g.ring.Store(ring.New(live, g.cfg.VirtualNodes))
+	if g.ring.Swap(ring.New(live, g.cfg.VirtualNodes)) == nil {
+		close(g.known)
+	}
 	g.log.Info("ring", "members", len(g.members), "live", len(live))
 }
 
@@ -145,6 +163,17 @@ func (g *Group) Ring() *ring.Ring { return g.ring.Load() }
 
 // Known reports whether a list has arrived.
 func (g *Group) Known() bool { return g.ring.Load() != nil }
+
+// Await waits for the first list and returns the ring then. Its error is that
+// of a ctx which ended first.
+func (g *Group) Await(ctx context.Context) (*ring.Ring, error) {
+	select {
+	case <-g.known:
+		return g.Ring(), nil
+	case <-ctx.Done():
+		return nil, fmt.Errorf("wait for the members of the group %s: %w", g.cfg.Role, context.Cause(ctx))
+	}
+}
 
 // Eject takes a member that did not answer out of the ring until a probe says
 // that it is back. This process itself is never ejected.

@@ -121,3 +121,46 @@ func TestGroup(t *testing.T) {
 		}
 	})
 }
+
+// A member that is not ready yet watches the group, knows its members, and joins
+// when it is told to; it may also end without having joined.
+func TestJoinWhen(t *testing.T) {
+	for _, joins := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			zk, when := newLists(), make(chan struct{})
+			g := membership.New(membership.Config{Role: "gateway", Self: &ring.Member{ID: "a", Addr: "a:1"}, JoinWhen: when}, membership.Deps{Session: zk})
+			done := make(chan error, 1)
+			go func() { done <- g.Run(ctx) }()
+
+			soon, stop := context.WithTimeout(ctx, time.Second)
+			defer stop()
+			if _, err := g.Await(soon); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("before the first list: %v, want that the time is up", err)
+			}
+			zk.show <- nodes("b", "c")
+			if r, err := g.Await(ctx); err != nil || ids(r) != "[b c]" {
+				t.Errorf("the first list: %s, %v", ids(r), err)
+			}
+			synctest.Wait()
+			if n := len(zk.joined); n != 0 {
+				t.Errorf("it joined %d times before it was told to", n)
+			}
+			if joins {
+				close(when)
+				if got := <-zk.joined; got != `gateway/a {"id":"a","addr":"a:1"}` {
+					t.Errorf("joined as %s", got)
+				}
+				zk.show <- nodes("a", "b", "c")
+				synctest.Wait()
+				if got := ids(g.Ring()); got != "[a b c]" {
+					t.Errorf("after it joined: %s", got)
+				}
+			}
+			cancel()
+			if err := <-done; err != nil {
+				t.Errorf("Run: %v", err)
+			}
+		})
+	}
+}

@@ -47,6 +47,11 @@ type process struct {
 // join starts a process; without an id it only watches.
 func join(t *testing.T, servers []string, root, id string) *process {
 	t.Helper()
+	return joinWhen(t, servers, root, id, nil)
+}
+
+func joinWhen(t *testing.T, servers []string, root, id string, when <-chan struct{}) *process {
+	t.Helper()
 	session, err := zookeeper.New(zookeeper.Config{Servers: servers, Root: root, SessionTimeout: 4 * time.Second}, zookeeper.Deps{})
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +60,7 @@ func join(t *testing.T, servers []string, root, id string) *process {
 	if id != "" {
 		self = &ring.Member{ID: id, Addr: id + ":1"}
 	}
-	g := membership.New(membership.Config{Role: "cache", Self: self, ProbeEvery: 20 * time.Millisecond,
+	g := membership.New(membership.Config{Role: "cache", Self: self, JoinWhen: when, ProbeEvery: 20 * time.Millisecond,
 		Probe: func(_ context.Context, m ring.Member) error { return errors.New(m.ID + " is still away") }},
 		membership.Deps{Session: session})
 	ctx, cancel := context.WithCancel(context.Background())
@@ -116,5 +121,36 @@ func TestRingFollowsZooKeeper(t *testing.T) {
 		follow("c left", "[a]", watcher, a)
 		again := join(t, servers, root, "c")
 		follow("c came back with a clean slate", "[a c]", watcher, a, again)
+	})
+}
+
+// TestJoinsLater: a process that warms up first knows the others and is not among them; once it joins,
+// all see it.
+func TestJoinsLater(t *testing.T) {
+	onBoth(t, func(t *testing.T, servers []string) {
+		root, when := "/"+lab.Name(t), make(chan struct{})
+		a := join(t, servers, root, "a")
+		lab.Until(t, 20*time.Second, func(context.Context) error {
+			if got := ids(a.Ring()); got != "[a]" {
+				return errors.New("a has the ring " + got)
+			}
+			return nil
+		})
+		b := joinWhen(t, servers, root, "b", when)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if r, err := b.Await(ctx); err != nil || ids(r) != "[a]" {
+			t.Fatalf("before it joins, b has the ring %s, %v; want [a]", ids(r), err)
+		}
+		if got := ids(a.Ring()); got != "[a]" {
+			t.Errorf("before b joins, a has the ring %s", got)
+		}
+		close(when)
+		lab.Until(t, 20*time.Second, func(context.Context) error {
+			if x, y := ids(a.Ring()), ids(b.Ring()); x != "[a b]" || y != "[a b]" {
+				return fmt.Errorf("a has the ring %s, b %s, want [a b]", x, y)
+			}
+			return nil
+		})
 	})
 }

@@ -41,8 +41,8 @@ type ProducerConfig struct {
 	// held, so it must be quick and must not call the producer.
 	OnDrop func(r Record, reason string)
 	// OnAck, when set, is told of every offered record that the broker has
-	// acknowledged, under the same conditions. Each offered record comes to one of
-	// the two.
+	// acknowledged, by several goroutines and without the lock, before it counts
+	// as such in Status. Each offered record comes to one of the two.
 	OnAck func(r Record)
 }
 

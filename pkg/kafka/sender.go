@@ -188,6 +188,13 @@ func (p *Producer) answered(b *batch, id producerID, code sarama.KError) {
 
 // done takes a batch off the books, written (nil) or refused for good.
 func (p *Producer) done(b *batch, err error) {
+	if err == nil && p.cfg.OnAck != nil {
+		for _, it := range b.items { // nobody else touches a batch that is being sent
+			if it.done == nil {
+				p.cfg.OnAck(it.rec)
+			}
+		}
+	}
 	p.mu.Lock()
 	q := b.queue
 	q.batch, q.sending, q.failures, q.retryAt = nil, false, 0, time.Time{}
@@ -203,12 +210,8 @@ func (p *Producer) done(b *batch, err error) {
 		p.lastErr = err
 	}
 	for _, it := range b.items {
-		if it.done == nil {
-			if err != nil {
-				p.drop(it, DropRejected)
-			} else if p.cfg.OnAck != nil {
-				p.cfg.OnAck(it.rec)
-			}
+		if err != nil && it.done == nil {
+			p.drop(it, DropRejected)
 		}
 		it.finish(err)
 	}

@@ -52,6 +52,9 @@ type Config struct {
 	// LoadTimeout bounds one load of a page, WaitTimeout how long a request waits
 	// for it (5 s, 6 s); PeerTimeout bounds the hop to the owner (1 s).
 	LoadTimeout, WaitTimeout, PeerTimeout time.Duration
+	// WarmTimeout bounds how long a gateway loads what it will own before it joins
+	// the others and is ready (10 s).
+	WarmTimeout time.Duration
 	// RefreshWorkers and RefreshQueue bound background refreshes (4, 4096).
 	RefreshWorkers, RefreshQueue int
 
@@ -65,8 +68,11 @@ type Config struct {
 	Kafka     kafka.Config
 	ZooKeeper zookeeper.Config
 
-	// TopicInvalidate is the bus ("cache-invalidate").
-	TopicInvalidate string
+	// TopicInvalidate is the bus ("cache-invalidate"), TopicAccess what gets the
+	// access log ("access-log").
+	TopicInvalidate, TopicAccess string
+
+	AccessLog AccessLog
 }
 
 // Limits of the public listener; they keep slow and greedy clients harmless.
@@ -108,12 +114,15 @@ func (c *Config) complete() error {
 	c.LoadTimeout = cmp.Or(c.LoadTimeout, 5*time.Second)
 	c.WaitTimeout = cmp.Or(c.WaitTimeout, c.LoadTimeout+time.Second)
 	c.PeerTimeout = cmp.Or(c.PeerTimeout, time.Second)
+	c.WarmTimeout = cmp.Or(c.WarmTimeout, 10*time.Second)
 	c.RefreshWorkers = cmp.Or(c.RefreshWorkers, 4)
 	c.RefreshQueue = cmp.Or(c.RefreshQueue, 4096)
 	c.TopicInvalidate = cmp.Or(c.TopicInvalidate, "cache-invalidate")
+	c.TopicAccess = cmp.Or(c.TopicAccess, "access-log")
 	c.Limits.complete()
 	var bad []error
 	say := func(format string, args ...any) { bad = append(bad, fmt.Errorf(format, args...)) }
+	c.AccessLog.complete(say)
 	if c.ID == "" {
 		say("the gateway role needs an id (--gateway.id)")
 	}
@@ -124,7 +133,7 @@ func (c *Config) complete() error {
 		say("--gateway.soft-ttl %v-%v must be positive and in that order", c.SoftTTLMin, c.SoftTTLMax)
 	}
 	for flag, d := range map[string]time.Duration{"max-staleness": c.MaxStaleness, "hard TTL": c.HardTTL, "negative TTL": c.NegativeTTL,
-		"load timeout": c.LoadTimeout, "wait timeout": c.WaitTimeout, "peer timeout": c.PeerTimeout} {
+		"load timeout": c.LoadTimeout, "wait timeout": c.WaitTimeout, "peer timeout": c.PeerTimeout, "time to warm up": c.WarmTimeout} {
 		if d <= 0 {
 			say("--gateway: the %s %v must be above zero", flag, d)
 		}

@@ -28,23 +28,86 @@
 // # A request
 //
 // One lookup in the page cache (http.go). A miss goes to the owner of the root
-// document by the ring, one hop (forward.go), or is loaded here: documents from
-// L1, then Redis, then the cache role, each held against the floor (fetch.go);
-// one load for each page at a time (load.go). A page holds pointers to the flags
-// of its documents (entry.go): a change stores into one flag, and every page
-// built from that document is invalid.
+// document by the ring, one hop (forward.go), unless the product is hot, or is
+// loaded here: documents from L1, then Redis, then the cache role, each held
+// against the floor (fetch.go); one load for each page at a time (load.go). A
+// page holds pointers to the flags of its documents (entry.go): a change stores
+// into one flag, and every page built from that document is invalid.
+//
+// # Hot products
+//
+// Of what hotcount lists, or somebody has pinned, every gateway has a copy of its
+// own, made before the first request and made anew at once when a document of it
+// changes, by a queue for that alone (hotkeep.go). Such a copy is a page in L1 like
+// any other: the floor, the flags and the bounds hold for it. When the product
+// cools, the gateways that do not own it drop their copies.
+//
+// # Access log
+//
+// Each request on the public listener that names a product counts once, at the
+// gateway that received it, however it is answered; what a peer asks does not
+// (accesslog.go). Modes:
+//
+//	counts   a hit raises a counter in its page, or in a map when there is no page (hits.go);
+//	         every 20 ms, or 2 ms after the last time when a product has an eighth of the hot
+//	         rule's floor, one record for each partition tells of the hits (accesslog_counts.go)
+//	full     a JSON record for each request, with the client's headers but for cookies,
+//	         credentials and those configured (accesslog_record.go)
+//	sampled  such a record for one of N requests, which says so in its weight
+//	off      nothing
+//
+// With full and sampled, records become rarer and heavier as the buffer fills up,
+// before any is dropped. With counts nothing has to: while Kafka is away, counts of
+// a tenth of a second become one, and those older than ten seconds go.
+//
+// In hits, exactly:
+//
+//	requests that name a product = eshop_accesslog_hits_total (in records that Kafka has)
+//	    + eshop_accesslog_buffered_hits + eshop_accesslog_dropped_total, all reasons,
+//	    and with counts what was not swept yet
+//
+// With weights above 1 that holds on average, for each product; exact then is
+// requests = records that Kafka has, that are buffered or dropped +
+// eshop_accesslog_unrecorded_total{reason="sampled" or "shed"}, for which the weights
+// of others stand: these are no losses.
+//
+//	dropped  keys             more different products at once than there is room for
+//	         old              counts that found no way to Kafka for ten seconds
+//	         full             the buffer of 50,000 records or 32 MiB is full
+//	         partition_full   the partition's share of it is
+//	         too_large        a record above 1,000,000 bytes
+//	         closed, shutdown what the process could not send before its end
+//	         rejected         what Kafka refused
+//
+// # Start and stop
+//
+// Before it joins the others, and is ready, a gateway loads the products of the
+// ranking that it will own and those that are hot, for as long as WarmTimeout at
+// most and into half of L1 (warm.go). It leaves the group before its peer listener
+// closes.
+//
+// The access log stops after the public listener: its last sweep sees every hit,
+// and Kafka has three seconds to take it.
 //
 // # Messages
 //
 // Reads cache-invalidate, every partition, with its own offsets (invalidate.go).
-// Sends none.
+// Watches the nodes hot/*, pin/*, ban/* and rule of pkg/hotlist (hot.go), and reads
+// top/* once, at the start.
+// Sends access-log, in the shapes of pkg/accesslog: counts by partition, with a
+// sequence by which a reader knows the copies that a retry makes; records of
+// requests by the product's id, which the brokers keep free of copies.
 //
 // # When a dependency is down
 //
 //	Kafka      pages as before; after --gateway.max-staleness each copy is checked against Redis
-//	           before use, rate-limited; what cannot be checked is served and marked stale
+//	           before use, rate-limited; what cannot be checked is served and marked stale.
+//	           The access log is buffered within its bounds, then dropped, counted; neither Kafka
+//	           nor the topic is waited for, at the start or later
 //	ZooKeeper  pages as before; the last known members stay; dead ones are ejected by the first
-//	           request they do not answer and probed until they are back
+//	           request they do not answer and probed until they are back; the last known hot
+//	           products stay hot, /api/status and a metric tell the age of their lists; a gateway
+//	           that starts joins without being warm, once it can
 //	Redis      L1 as before; misses go to the cache role
 //	cache role pages from L1 and Redis; what neither has is 503, or stale from L1 within the hard TTL
 //	origin     the same
@@ -54,7 +117,8 @@
 //
 // eshop_gateway_requests_total{layer,code}, eshop_gateway_request_seconds,
 // eshop_l1_bytes, eshop_l1_entries, eshop_l1_evictions_total{reason},
-// eshop_redis_repairs_total and the others of metrics.go; the bus adds
+// eshop_redis_repairs_total and the others of metrics.go; the access log's are
+// eshop_accesslog_* (above) and eshop_accesslog_records_total; the bus adds
 // eshop_invalidation_lag_seconds and the age of its watermark.
 //
 // # Files
@@ -70,5 +134,13 @@
 //	refresh.go   bounded background work       render.go    what a template sees
 //	invalidate.go the bus, revalidation limit  explain.go   the admin API's part
 //	metrics.go   levels, counters, gauges      addresses.go the listeners, for the start's report
+//	hot.go       which products are hot        hotforms.go  the forms of their pages
+//	hotkeep.go   their copies here             hotschedule.go the order of that work
+//	hotstatus.go what the admin API tells of it
+//	warm.go      warm before it joins          warmload.go  batches of documents and pages
+//	accesslog.go which requests count, start and stop
+//	accesslog_config.go the modes              hits.go      counters in pages, sweeps
+//	accesslog_counts.go counts as records      accesslog_record.go requests as records
+//	accesslog_books.go  what has become of each hit
 //	check.go     templates, before a start
 package gateway

@@ -25,6 +25,8 @@ type flag struct {
 	key   catalog.Key
 	stamp catalog.Stamp
 	sum   uint64 // of state and body: equal stamps of plain-string values say little
+	// absent: the stamp says nothing, there is no document.
+	absent bool
 
 	state      atomic.Uint32
 	generation atomic.Uint64 // of the bus at the time of the last verification
@@ -38,6 +40,7 @@ type flag struct {
 type lineage struct {
 	current *flag // the newest; guarded by the index's shard
 	refs    int   // from L1 and pages to any of the copies; guarded by the index's shard
+	pages   *page // the newest page of which this is the root; guarded by the index's shard
 	// buried: the document was purged or deleted, so none of these copies is
 	// served again, the superseded ones included (PITFALL 34).
 	buried atomic.Bool
@@ -139,7 +142,7 @@ func (x *index) admit(doc catalog.Document, v verification) (*flag, bool) {
 		l = &lineage{}
 		s.m[doc.Key] = l
 	}
-	f := &flag{key: doc.Key, stamp: doc.Stamp, sum: sum, of: l}
+	f := &flag{key: doc.Key, stamp: doc.Stamp, sum: sum, absent: doc.State == catalog.Absent, of: l}
 	f.renew(v)
 	l.current = f
 	l.refs++
@@ -180,6 +183,14 @@ func (f *flag) renew(v verification) {
 	f.verified.Store(v.at.UnixNano())
 	f.soft.Store(v.at.Add(v.soft).UnixNano())
 	f.generation.Store(v.generation)
+}
+
+// holds reports whether invalidations are told to the flag.
+func (x *index) holds(f *flag) bool {
+	s := x.shard(f.key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.m[f.key] == f.of && f.of != nil
 }
 
 // retain adds a reference, unless the flag is no longer the one invalidations

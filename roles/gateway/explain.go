@@ -38,6 +38,7 @@ func (r *Role) explain(ctx context.Context, key catalog.Key) any {
 			out["owner"] = m.ID
 		}
 	}
+	out["hot"] = r.hot.explain(key)
 	return out
 }
 
@@ -76,6 +77,10 @@ func (r *Role) status() any {
 		"pages": r.l1.pages.Len(), "documents": r.l1.docs.Len(), "negative": r.l1.absents.Len(), "l1Bytes": r.l1.bytes(),
 		"floorKeys": r.floor.Len(), "busBehind": r.behind.Load(), "waiting": r.loads.Waiting() + r.forwards.Waiting(),
 	}
+	if r.access.on() {
+		s["accessLog"] = r.access.status()
+	}
+	s["hot"], s["warm"] = r.hot.status(time.Now()), r.warm.status()
 	if rg := r.peers.Ring(); rg != nil {
 		s["ring"] = rg.Members()
 	}

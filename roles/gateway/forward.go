@@ -85,7 +85,7 @@ func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.
 
 func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, owner ring.Member) int {
 	h := &ctx.Response.Header
-	status := appendForwarded(a.cacheStatus, r.forwardReason(key, time.Now()), token(owner.ID))
+	status := appendForwarded(a.cacheStatus, r.forwardReason(key, time.Now()), token(owner.ID), r.hot.has(key))
 	if a.code == fasthttp.StatusNotFound {
 		return r.writeProblem(ctx, notFound(key.json), status)
 	}
@@ -116,16 +116,21 @@ func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, o
 }
 
 // appendForwarded adds this gateway's own member to the owner's Cache-Status: its
-// time to live, version and age are those of the owner's last member.
-func appendForwarded(theirs []byte, reason, owner string) []byte {
+// time to live, version and age are those of the owner's last member; whether
+// the product is hot is for each gateway to say.
+func appendForwarded(theirs []byte, reason, owner string, hot bool) []byte {
 	facts := []byte(`; detail="`)
 	if i := bytes.LastIndex(theirs, []byte("; ttl=")); i >= 0 {
 		if f, _, ok := bytes.Cut(theirs[i:], []byte("owner=")); ok {
-			facts = f
+			facts = bytes.TrimSuffix(f, []byte("hot; "))
 		}
 	}
 	b := append(append(bytes.Clone(theirs), ", eshop; fwd="...), reason...)
-	b = append(append(b, facts...), "peer; owner="...)
+	b = append(b, facts...)
+	if hot {
+		b = append(b, "hot; "...)
+	}
+	b = append(b, "peer; owner="...)
 	return append(append(b, owner...), '"')
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -49,6 +50,10 @@ type Role struct {
 	probes   *hosts
 	refresh  *refresher
 	checks   *bucket
+	access   *accessLog
+	hot      *hot
+	warm     *warm
+	gzips    sync.Pool // of writers: a new one takes 0.8 MB
 	tokenSum [sha256.Size]byte
 
 	// behind: the bus has been silent for longer than MaxStaleness. generation
@@ -89,7 +94,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	r.cacheRing = membership.New(membership.Config{Role: "cache", Probe: func(ctx context.Context, m ring.Member) error { return r.docs.Probe(ctx, m) }},
 		membership.Deps{Log: r.log, Session: r.zk})
 	r.self = &ring.Member{ID: r.cfg.ID}
-	r.gateways = membership.New(membership.Config{Role: "gateway", Self: r.self, Probe: r.probe}, membership.Deps{Log: r.log, Session: r.zk})
+	r.gateways = membership.New(membership.Config{Role: "gateway", Self: r.self, JoinWhen: r.warm.done, Probe: r.probe}, membership.Deps{Log: r.log, Session: r.zk})
 	r.peers = r.gateways
 	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout}, r.cacheRing, docapi.Deps{Log: r.log})
 	r.source = r.docs
@@ -99,8 +104,11 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if err != nil {
 		return fail("the invalidation bus", err)
 	}
+	if err := r.access.connect(r.cfg.Kafka, deps.Registry); err != nil {
+		return nil, err
+	}
 	r.behind.Store(true) // nothing has vouched for anything yet
-	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsCacheMembers)
+	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsCacheMembers, needsWarm)
 	if deps.Admin != nil {
 		r.mount(deps.Admin)
 	}
@@ -136,6 +144,8 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	if r.floor, err = invalidation.NewFloor(0); err != nil {
 		return nil, fmt.Errorf("set up the floor: %w", err)
 	}
+	r.hot, r.warm = newHot(r), newWarm()
+	r.access = newAccessLog(&r.cfg, deps.Catalog, r.log)
 	if r.metrics, err = newMetrics(r, deps.Registry); err != nil {
 		return nil, err
 	}
@@ -222,9 +232,12 @@ func (r *Role) Run(ctx context.Context) error {
 	add("invalidation bus", r.subscriber.Run)
 	add("watermark", func(ctx context.Context) error { r.watch(ctx); return nil })
 	add("refresh", func(ctx context.Context) error { r.refresh.run(ctx); return nil })
+	add("hot products", func(ctx context.Context) error { r.hot.run(ctx); return nil })
 	add("peer listener", func(ctx context.Context) error { return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer") })
 	add("gateway members", r.gateways.Run)
+	add("access log", r.access.run) // before the listener, so that its last sweep comes after the last request
 	add("public listener", func(ctx context.Context) error { return r.serveOn(ctx, r.publicServer(), r.listener, "public") })
+	add("warm join", r.runWarm) // the members join when it is done
 	add("readiness", func(ctx context.Context) error { return r.watchReady(ctx, r.gateways) })
 	return g.Run(ctx)
 }

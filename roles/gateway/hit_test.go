@@ -6,6 +6,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/kafka"
 	"eshop/pkg/ring"
 )
 
@@ -15,9 +16,20 @@ type untouchable struct{ t *testing.T }
 func (u untouchable) Ring() *ring.Ring    { u.t.Error("a hit asked for the ring"); return nil }
 func (u untouchable) Eject(string, error) { u.t.Error("a hit ejected a peer") }
 
-// 6: a fresh page is served from the heap alone, and without an allocation.
+// 6: a fresh page is served from the heap alone, and without an allocation, hits
+// counted or not.
 func TestInvariant6HitTouchesNothing(t *testing.T) {
-	g := newRig(t, nil)
+	for _, mode := range []string{AccessCounts, AccessOff} {
+		t.Run(mode, func(t *testing.T) { hitTouchesNothing(t, AccessLog{Mode: mode}) })
+	}
+}
+
+func hitTouchesNothing(t *testing.T, log AccessLog) {
+	g, sink := newLogRig(t, log, 1)
+	sink.refuse = func(kafka.Record) string {
+		t.Error("a hit offered a record")
+		return ""
+	}
 	targets := []string{"/product/7", "/product/7.json", "/product?requestPath=product&productId=7&shopId=3"}
 	for _, target := range targets {
 		g.get(t, target)

@@ -81,10 +81,13 @@ func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {
 		}
 		return layerNone, r.writeProblem(ctx, p, nil)
 	}
-	if from, code, done := r.serveL1(ctx, key, start, false); done {
+	p, _ := r.l1.pages.GetAt(key, start)
+	r.access.request(ctx, key, p) // first of all, so that no way to an answer is left out
+	if from, code, done := r.serveL1(ctx, key, p, start, false); done {
 		return from, code
 	}
-	if owner, remote := r.remoteOwner(key); remote {
+	// A hot product is served wherever the request lands.
+	if owner, remote := r.remoteOwner(key); remote && !r.hot.has(key) {
 		if from, code, done := r.serveForwarded(ctx, key, owner); done {
 			return from, code
 		}
@@ -92,15 +95,15 @@ func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {
 	return r.serveLoaded(ctx, key, false)
 }
 
-// serveL1 answers from the heap when that needs no look elsewhere. A hit is one
-// lookup: no network, no log, no lock held over I/O (invariant 6).
-func (r *Role) serveL1(ctx *fasthttp.RequestCtx, key pageKey, start time.Time, peer bool) (layer, int, bool) {
+// serveL1 answers from the heap, which has the page p or nil, when that needs no
+// look elsewhere. A hit is one lookup: no network, no log, no lock held over I/O
+// (invariant 6).
+func (r *Role) serveL1(ctx *fasthttp.RequestCtx, key pageKey, p *page, start time.Time, peer bool) (layer, int, bool) {
 	now := start.UnixNano()
-	p, ok := r.l1.pages.GetAt(key, start)
-	if !ok {
+	if p == nil {
 		return r.serveAbsent(ctx, key, start, peer)
 	}
-	s := cacheStatus{hit: true, owner: r.id, peer: peer}
+	s := cacheStatus{hit: true, hot: r.hot.shows(p), owner: r.id, peer: peer}
 	switch state := r.look(p, now); state {
 	case fresh:
 	case stale:
@@ -133,7 +136,7 @@ func (r *Role) serveAbsent(ctx *fasthttp.RequestCtx, key pageKey, now time.Time,
 	if !ok || !r.usable(e, now) {
 		return 0, 0, false
 	}
-	return layerL1, r.writeAbsent(ctx, key, e.flag, cacheStatus{hit: true, owner: r.id, peer: peer}, now), true
+	return layerL1, r.writeAbsent(ctx, key, e.flag, cacheStatus{hit: true, hot: r.hot.has(key), owner: r.id, peer: peer}, now), true
 }
 
 func (r *Role) writeAbsent(ctx *fasthttp.RequestCtx, key pageKey, root *flag, s cacheStatus, now time.Time) int {
@@ -159,11 +162,18 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 			return from, code
 		}
 	}
+	if err != nil && !peer && r.hot.has(key) { // then the owner was not asked before
+		if owner, remote := r.remoteOwner(key); remote {
+			if from, code, ok := r.serveForwarded(ctx, key, owner); ok {
+				return from, code
+			}
+		}
+	}
 	if err != nil {
 		r.log.Debug("a page cannot be had", "page", r.router.target(key), "err", err)
-		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: reason, owner: r.id}.append(nil, nil, 0, 0))
+		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: reason, hot: r.hot.has(key), owner: r.id}.append(nil, nil, 0, 0))
 	}
-	s := cacheStatus{fwd: reason, stored: a.stored, stale: a.stale, partial: a.partial, layer: a.layer, owner: r.id, peer: peer}
+	s := cacheStatus{fwd: reason, stored: a.stored, stale: a.stale, partial: a.partial, hot: r.hot.has(key), layer: a.layer, owner: r.id, peer: peer}
 	if a.page == nil {
 		return a.layer, r.writeAbsent(ctx, key, a.deps[0], s, now)
 	}
@@ -198,5 +208,5 @@ func (r *Role) serveOlder(ctx *fasthttp.RequestCtx, key pageKey, a *answer, now 
 	}
 	p.failed.Store(now.Add(time.Second).UnixNano())
 	r.metrics.staleServed.Inc()
-	return layerL1, r.writePage(ctx, p, cacheStatus{fwd: "stale", stale: true, owner: r.id, peer: peer}, now.UnixNano()), true
+	return layerL1, r.writePage(ctx, p, cacheStatus{fwd: "stale", stale: true, hot: r.hot.has(key), owner: r.id, peer: peer}, now.UnixNano()), true
 }

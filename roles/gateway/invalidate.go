@@ -17,14 +17,19 @@ type bus struct{ r *Role }
 // was raised before, see Role.keep.
 //
 // A document that was in use is loaded again right away, so that the next
-// request for a hot page does not pay for it; a burst of changes overflows the
-// bounded queue, and then it does.
+// request for its page does not pay for it; a burst of changes overflows the
+// bounded queue, and then it does. Hot products that show it are loaded again by
+// a queue of their own, also when no copy is outdated by it: the document may have
+// been deleted before, or its new copy may be here already and not be shown yet.
 func (b bus) Changed(inv catalog.Invalidation) {
 	r := b.r
-	if !r.l1.index.change(inv) {
+	held := r.l1.index.change(inv)
+	if held {
+		r.metrics.invalidated.Inc()
+	}
+	if r.hot.keep.changed(inv.Key) || !held {
 		return
 	}
-	r.metrics.invalidated.Inc()
 	key := inv.Key
 	r.refresh.offer(job{doc: &key})
 }

@@ -15,20 +15,27 @@ type l1 struct {
 	docs    *lru.Cache[catalog.Key, *entry]
 	absents *lru.Cache[catalog.Key, *entry]
 	index   *index
+	budget  int64
 }
 
+// Shares of the budget, in percent; negative entries have the rest.
+const (
+	pagesShare = 70
+	docsShare  = 25
+)
+
 func newL1(bytes int64) (*l1, error) {
-	c := &l1{index: newIndex()}
+	c := &l1{index: newIndex(), budget: bytes}
 	var err error
-	if c.pages, err = lru.New(lru.Config[pageKey, *page]{Bytes: bytes / 100 * 70, Hash: pageKey.hash,
-		OnEvict: func(_ pageKey, p *page, _ lru.Reason) { c.releaseAll(p.deps) }}); err != nil {
+	if c.pages, err = lru.New(lru.Config[pageKey, *page]{Bytes: bytes / 100 * pagesShare, Hash: pageKey.hash,
+		OnEvict: func(_ pageKey, p *page, _ lru.Reason) { c.left(p) }}); err != nil {
 		return nil, fmt.Errorf("the page cache: %w", err)
 	}
-	left := func(_ catalog.Key, e *entry, _ lru.Reason) { c.index.release(e.flag) }
-	if c.docs, err = lru.New(lru.Config[catalog.Key, *entry]{Bytes: bytes / 100 * 25, Hash: hashKey, OnEvict: left}); err != nil {
+	drop := func(_ catalog.Key, e *entry, _ lru.Reason) { c.index.release(e.flag) }
+	if c.docs, err = lru.New(lru.Config[catalog.Key, *entry]{Bytes: bytes / 100 * docsShare, Hash: hashKey, OnEvict: drop}); err != nil {
 		return nil, fmt.Errorf("the document cache: %w", err)
 	}
-	if c.absents, err = lru.New(lru.Config[catalog.Key, *entry]{Bytes: bytes / 100 * 5, Hash: hashKey, OnEvict: left}); err != nil {
+	if c.absents, err = lru.New(lru.Config[catalog.Key, *entry]{Bytes: bytes / 100 * (100 - pagesShare - docsShare), Hash: hashKey, OnEvict: drop}); err != nil {
 		return nil, fmt.Errorf("the cache of negative entries: %w", err)
 	}
 	return c, nil
@@ -75,11 +82,18 @@ func (c *l1) putPage(p *page, expires time.Time) bool {
 			return false
 		}
 	}
+	c.index.link(p)
 	if !c.pages.Put(p.key, p, p.cost(), expires) {
-		c.releaseAll(p.deps)
+		c.left(p)
 		return false
 	}
 	return true
+}
+
+// left gives back what a page held that is not in L1 any more.
+func (c *l1) left(p *page) {
+	c.index.unlink(p)
+	c.releaseAll(p.deps)
 }
 
 func (c *l1) releaseAll(flags []*flag) {
@@ -94,6 +108,11 @@ func (c *l1) purge(k catalog.Key) bool {
 	found := c.index.purge(k) // first: it needs the references that the other two give back
 	a, b := c.docs.Remove(k), c.absents.Remove(k)
 	return found || a || b
+}
+
+// halfFull reports whether half of the budget for pages or documents is used.
+func (c *l1) halfFull() bool {
+	return c.pages.Bytes() >= c.budget/200*pagesShare || c.docs.Bytes() >= c.budget/200*docsShare
 }
 
 func (c *l1) bytes() int64 { return c.pages.Bytes() + c.docs.Bytes() + c.absents.Bytes() }

@@ -28,7 +28,26 @@ type answer struct {
 // (invariant 7). It serves misses, refreshes and revalidations alike: documents
 // that turn out to be unchanged renew the page that is there.
 func (r *Role) load(ctx context.Context, key pageKey) (*answer, error) {
-	a, shared, err := r.loads.Do(ctx, key, func(ctx context.Context) (*answer, error) { return r.buildCurrent(ctx, key) })
+	for round := 1; ; round++ {
+		a, shared, err := r.loadOnce(ctx, key)
+		// Who joins a load at its very end may have heard of a change, or of a
+		// deletion, that came after the load had looked for one.
+		switch {
+		case err != nil || !shared || !r.dead(a) && (a.stale || !a.overtaken()):
+			return a, err
+		case round < rounds:
+		case r.dead(a) || a.page == nil:
+			return nil, fmt.Errorf("load the page %s: %w", r.router.target(key), errChanging)
+		default:
+			marked := *a // others have the same answer
+			marked.stale = true
+			return &marked, nil
+		}
+	}
+}
+
+func (r *Role) loadOnce(ctx context.Context, key pageKey) (a *answer, shared bool, err error) {
+	a, shared, err = r.loads.Do(ctx, key, func(ctx context.Context) (*answer, error) { return r.buildCurrent(ctx, key) })
 	if shared {
 		r.metrics.coalesced.Inc()
 	}
@@ -39,7 +58,7 @@ func (r *Role) load(ctx context.Context, key pageKey) (*answer, error) {
 	if errors.As(err, &panicked) && !shared {
 		r.log.Error("a page load panicked", "page", r.router.target(key), "panic", panicked.Value, "stack", string(panicked.Stack))
 	}
-	return a, err
+	return a, shared, err
 }
 
 func (a *answer) add(f found) {
@@ -48,6 +67,20 @@ func (a *answer) add(f found) {
 	if !f.stale {
 		a.sure = append(a.sure, f.flag)
 	}
+}
+
+// overtaken reports whether one of the documents has changed since it was read.
+func (a *answer) overtaken() bool {
+	return slices.ContainsFunc(a.sure, func(f *flag) bool { return f.state.Load() != live })
+}
+
+// dead reports whether one of the documents must not be served any more. A copy
+// that L1 has given up since it was read hears of no change, but the floor does;
+// the change may be a deletion.
+func (r *Role) dead(a *answer) bool {
+	return slices.ContainsFunc(a.deps, func(f *flag) bool {
+		return f.dead() || !f.absent && !r.floor.Admits(f.key, f.stamp) && !r.l1.index.holds(f)
+	})
 }
 
 // buildCurrent builds until no change has overtaken the page: a request that
@@ -59,13 +92,11 @@ func (r *Role) buildCurrent(ctx context.Context, key pageKey) (*answer, error) {
 		if err != nil {
 			return nil, err
 		}
-		dead := slices.ContainsFunc(a.deps, (*flag).dead)
-		overtaken := slices.ContainsFunc(a.sure, func(f *flag) bool { return f.state.Load() != live })
 		switch {
-		case !dead && !overtaken:
+		case !r.dead(a) && !a.overtaken():
 			return a, nil
 		case round < rounds:
-		case dead || a.page == nil:
+		case r.dead(a) || a.page == nil:
 			return nil, fmt.Errorf("build the page %s: %w", r.router.target(key), errChanging)
 		default:
 			a.stale = true
@@ -113,25 +144,39 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 		a.page, a.stored = old, true
 		return a, nil
 	}
-	var body []byte
-	var v *view
-	if key.json {
-		body = pt.MergedJSON(root.doc.Body, bodies)
-	} else {
-		v = r.views.current(key.page)
-		if body, err = v.render(pt, docs); err != nil {
-			return nil, fmt.Errorf("build the page %s: %w", r.router.target(key), err)
-		}
-	}
-	if a.page, err = newPage(key, body, a.deps, v); err != nil {
-		return nil, err
+	if a.page, err = r.render(key, a.deps, docs, bodies); err != nil {
+		return nil, fmt.Errorf("build the page %s: %w", r.router.target(key), err)
 	}
 	// A page that a request named missing documents for is not kept: there are as
 	// many of those as a client cares to make up (PITFALL 12).
 	if !a.partial && !a.stale && !missing {
 		a.stored = r.l1.putPage(a.page, time.Now().Add(a.page.ttl(time.Now().UnixNano())+r.cfg.HardTTL))
 	}
+	if a.stored {
+		r.hot.keep.stored(a.page)
+	}
 	return a, nil
+}
+
+// render makes a page of its documents: the root first, and the bodies of the
+// related ones by their place in the page type.
+func (r *Role) render(key pageKey, deps []*flag, docs []catalog.Document, bodies [][]byte) (*page, error) {
+	pt := &r.cat.Pages()[key.page]
+	var v *view
+	if !key.json {
+		v = r.views.current(key.page)
+	}
+	if p := r.twin(key, deps, v); p != nil {
+		return p, nil
+	}
+	if key.json {
+		return r.newPage(key, pt.MergedJSON(docs[0].Body, bodies), deps, nil)
+	}
+	body, err := v.render(pt, docs)
+	if err != nil {
+		return nil, err
+	}
+	return r.newPage(key, body, deps, v)
 }
 
 // pageDocuments reads the root and what belongs to it, in one round trip when

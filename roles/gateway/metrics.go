@@ -66,6 +66,7 @@ type metrics struct {
 	revalidations, revalidationsSkipped               prometheus.Counter
 	forwarded, forwardFailed, forwardBelowFloor       prometheus.Counter
 	templateLoads, templateErrors                     prometheus.Counter
+	hotLoads, hotLoadsFailed, hotDropped              prometheus.Counter
 }
 
 func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
@@ -101,6 +102,9 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 		{&m.forwardBelowFloor, "gateway_forward_below_floor_total", "Owners' answers refused because they were older than a change known here."},
 		{&m.templateLoads, "gateway_template_loads_total", "Templates loaded, at the start and after changes."},
 		{&m.templateErrors, "gateway_template_errors_total", "Changed templates that were refused; the one before stays in use."},
+		{&m.hotLoads, "gateway_hot_loads_total", "Hot products loaded, when they became hot and when they changed."},
+		{&m.hotLoadsFailed, "gateway_hot_load_failures_total", "Such loads that failed; they are tried again while the product is hot."},
+		{&m.hotDropped, "gateway_hot_dropped_total", "Pages dropped because their product cooled and another gateway owns it."},
 	} {
 		*c.to = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_" + c.name, Help: c.help})
 		all = append(all, *c.to)
@@ -108,6 +112,9 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 	m.repairs = invalidation.NewRepairs()
 	all = append(all, m.repairs)
 	all = append(all, r.l1.collectors()...)
+	all = append(all, r.hot.collectors()...)
+	all = append(all, r.warm.collectors()...)
+	all = append(all, r.access.books.collectors()...)
 	all = append(all,
 		gauge("gateway_waiting_requests", "Requests that wait for a load.", func() float64 { return float64(r.loads.Waiting() + r.forwards.Waiting()) }),
 		gauge("gateway_refresh_queue", "Background refreshes that wait.", func() float64 { return float64(len(r.refresh.queue)) }),

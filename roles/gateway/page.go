@@ -30,6 +30,14 @@ type page struct {
 	// failed is until when a load that failed is not tried again: the page is
 	// served, marked, without making each request wait for the same failure.
 	failed atomic.Int64
+	// hits since the access log's last sweep.
+	hits tally
+	// heat is whether the product was hot and in which generation of the hot set
+	// that was so (hot.go).
+	heat atomic.Uint64
+	// The neighbours among the pages of the same root document, guarded by the
+	// index's shard of that.
+	younger, older *page
 }
 
 // pageBytes is what a page is charged beside its bytes.
@@ -41,7 +49,7 @@ func (p *page) cost() int64 { return int64(len(p.plain)+len(p.gzip)+64*len(p.dep
 const minGzip = 512
 
 // newPage compresses and hashes a body once, for all requests to come.
-func newPage(key pageKey, body []byte, deps []*flag, v *view) (*page, error) {
+func (r *Role) newPage(key pageKey, body []byte, deps []*flag, v *view) (*page, error) {
 	p := &page{key: key, plain: body, deps: deps, view: v}
 	sum := strconv.FormatUint(xxhash.Sum64(body), 16)
 	p.etag = []byte(`"` + sum + `"`)
@@ -49,10 +57,12 @@ func newPage(key pageKey, body []byte, deps []*flag, v *view) (*page, error) {
 	if len(body) >= minGzip {
 		var buf bytes.Buffer
 		buf.Grow(len(body)/2 + 64)
-		w, err := gzip.NewWriterLevel(&buf, gzip.DefaultCompression)
-		if err != nil {
-			return nil, fmt.Errorf("compress a page: %w", err)
+		w, ok := r.gzips.Get().(*gzip.Writer)
+		if !ok {
+			w = gzip.NewWriter(&buf)
 		}
+		defer r.gzips.Put(w)
+		w.Reset(&buf)
 		if _, err := w.Write(body); err != nil {
 			return nil, fmt.Errorf("compress a page: %w", err)
 		}

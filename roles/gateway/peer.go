@@ -44,7 +44,8 @@ func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
 	}
 	key.json = suffix
 	start := time.Now()
-	if _, _, done := r.serveL1(ctx, key, start, true); !done {
+	p, _ := r.l1.pages.GetAt(key, start)
+	if _, _, done := r.serveL1(ctx, key, p, start, true); !done {
 		r.serveLoaded(ctx, key, true)
 	}
 }

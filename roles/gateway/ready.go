@@ -33,6 +33,7 @@ const (
 	needsZooKeeper    = "gateway zookeeper"
 	needsKafka        = "gateway kafka"
 	needsCacheMembers = "gateway cache members"
+	needsWarm         = "gateway warm"
 )
 
 // watchReady tells what the role waits for at its start.
@@ -56,5 +57,6 @@ func (r *Role) watchReady(ctx context.Context, peers *membership.Group) error {
 				return nil
 			}
 			return errors.New("waiting for a process of the cache role")
-		}})
+		}},
+		lifecycle.Requirement{Name: needsWarm, Met: r.warm.ready})
 }

@@ -90,10 +90,13 @@ func (q *refresher) do(ctx context.Context, j job) {
 // next one, if the first does not make it fresh.
 const refreshPause = 5 * time.Second
 
-// refreshSoon has a stale page loaded anew, once.
+// refreshSoon has a stale page loaded anew, once; a hot one by its own queue.
 func (r *Role) refreshSoon(p *page, now int64) {
 	if p.claim(now, refreshPause) {
 		key := p.key
+		if r.hot.has(key) && r.hot.keep.changed(p.deps[0].key) {
+			return
+		}
 		if !r.refresh.offer(job{page: &key}) {
 			p.next.Store(now + int64(100*time.Millisecond))
 		}

@@ -163,7 +163,7 @@ func (w *world) gateway(id string) *Role {
 }
 
 func (w *world) config(id string) Config {
-	return Config{ID: id, Addr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", ClusterToken: "secret", TopicInvalidate: w.name,
+	return Config{ID: id, Addr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", ClusterToken: "secret", TopicInvalidate: w.name, TopicAccess: w.name + ".access",
 		Redis: w.redis, Kafka: w.kafka, ZooKeeper: w.zk}
 }
 

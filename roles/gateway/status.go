@@ -10,6 +10,7 @@ import (
 // asked. It is built in a buffer of the caller, so a hit allocates nothing.
 //
 //	eshop; hit; ttl=842; detail="v=1700000000000; age=3; owner=gw-1"
+//	eshop; hit; ttl=842; detail="v=1700000000000; age=3; hot; owner=gw-2"
 //	eshop; hit; ttl=-4; detail="stale; v=…; age=…; owner=gw-1"
 //	eshop-redis; hit, eshop; fwd=uri-miss; stored; ttl=1000; detail="…"
 //	eshop; fwd=stale; ttl=20; detail="stale; v=…; age=…; owner=gw-1"
@@ -21,8 +22,10 @@ type cacheStatus struct {
 	stale  bool // served although it could not be checked
 	// partial: a related document could not be had.
 	partial bool
-	layer   layer
-	owner   string
+	// hot: the product is, as far as this gateway knows.
+	hot   bool
+	layer layer
+	owner string
 	// peer: another gateway asked and is told the documents' stamps too.
 	peer bool
 }
@@ -64,8 +67,14 @@ func (s cacheStatus) append(b []byte, root *flag, ttl time.Duration, now int64) 
 		b = append(b, "; age="...)
 		b = strconv.AppendInt(b, max(0, (now-root.verified.Load())/int64(time.Second)), 10)
 	}
-	if s.owner != "" {
+	if s.hot {
 		if root != nil {
+			b = append(b, "; "...)
+		}
+		b = append(b, "hot"...)
+	}
+	if s.owner != "" {
+		if root != nil || s.hot {
 			b = append(b, "; "...)
 		}
 		b = append(append(b, "owner="...), s.owner...)

@@ -1,0 +1,253 @@
+package gateway
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"eshop/pkg/accesslog"
+	"eshop/pkg/kafka"
+)
+
+// counts turns swept hits into records: one for each partition and flush. Only
+// its goroutine touches it.
+//
+// While Kafka takes nothing, or its partitions are unknown, counts are held
+// back here, not in the producer: here those of a tenth of a second become one,
+// and what is too old for any window makes room for what is not. So after an
+// outage the log gets its last ten seconds, and no heat of a minute ago. Each
+// partition is held back by itself, so that a dead broker does not stop the
+// others (PITFALL 24).
+type counts struct {
+	log      *accessLog
+	parts    []partCounts // one, a stand-in, while the partitions are unknown
+	known    bool
+	sequence []uint64 // of the last record by partition; outlives a partition that goes away
+	entries  int      // held back, all partitions together
+}
+
+// partCounts is what one partition has yet to be told.
+type partCounts struct {
+	fresh   []accesslog.Count // of this sweep, as they come
+	waiting []interval        // oldest first
+	spare   []accesslog.Count
+}
+
+// interval is the counts of a time that ended at at (unix ms), by ascending id.
+type interval struct {
+	at     int64
+	counts []accesslog.Count
+}
+
+const (
+	// heldMillis is the age at which counts are dropped: later than that they
+	// are outside of every window, and as new they would invent heat.
+	heldMillis = 10_000
+	// slotMillis is what counts that are held back are summed up by: a slice of
+	// hotcount's window.
+	slotMillis = 100
+	// heldEntries bounds the counts that are held back, 16 bytes each.
+	heldEntries = 1 << 18
+	// underway is how many records of a partition may be without an answer before
+	// its counts are held back.
+	underway = 16
+	// recordCounts keeps a record below 256 KiB, however large ids and counts are.
+	recordCounts = 12_000
+	// spareEntries is the largest buffer that is kept for further sweeps.
+	spareEntries = 8192
+)
+
+// run flushes in its rhythm until ctx ends; the last flush is left to the caller.
+func (c *counts) run(ctx context.Context) {
+	tick := time.NewTicker(flushEvery)
+	defer tick.Stop()
+	for last := time.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		case <-c.log.hits.kick:
+			if wait := earlyEvery - time.Since(last); wait > 0 {
+				early := time.NewTimer(wait)
+				select {
+				case <-ctx.Done():
+				case <-early.C:
+				}
+				early.Stop()
+			}
+			select {
+			case <-c.log.hits.kick: // whoever asked meanwhile is among the swept
+			default:
+			}
+		}
+		last = time.Now()
+		c.flush(last, false)
+	}
+}
+
+// flush sweeps and offers what may be sent. The last one offers everything, for
+// the producer is the only one that still works on it.
+func (c *counts) flush(now time.Time, last bool) {
+	l := c.log
+	c.follow(l.out.Partitions(l.topic))
+	swept := l.hits.sweep(now, func(id, n int64) {
+		p := &c.parts[accesslog.Partition(id, len(c.parts))]
+		p.fresh = append(p.fresh, accesslog.Count{ID: id, N: n})
+	})
+	l.books.held.Add(swept)
+	at := now.UnixMilli()
+	for i := range c.parts {
+		c.hold(&c.parts[i], at)
+		c.expire(&c.parts[i], at-heldMillis)
+		c.send(int32(i), last)
+	}
+}
+
+// hold adds the sweep's counts to those that wait.
+func (c *counts) hold(p *partCounts, at int64) {
+	fresh := total(p.fresh)
+	if len(fresh) == 0 {
+		return
+	}
+	if room := heldEntries - c.entries; len(fresh) > room {
+		if fresh = c.cut(fresh, room); len(fresh) == 0 {
+			p.fresh = p.fresh[:0]
+			return
+		}
+	}
+	if n := len(p.waiting) - 1; n >= 0 && p.waiting[n].at/slotMillis == at/slotMillis {
+		w := &p.waiting[n]
+		c.entries -= len(w.counts)
+		w.at, w.counts = max(w.at, at), total(append(w.counts, fresh...))
+		c.entries += len(w.counts)
+		p.fresh = p.fresh[:0]
+		return
+	}
+	p.waiting = append(p.waiting, interval{at, fresh})
+	c.entries += len(fresh)
+	p.fresh, p.spare = p.spare[:0], nil
+}
+
+// total orders counts by id and adds up those of one product, in place.
+func total(counts []accesslog.Count) []accesslog.Count {
+	slices.SortFunc(counts, func(a, b accesslog.Count) int { return cmp.Compare(a.ID, b.ID) })
+	n := 0
+	for i, k := range counts {
+		if i > 0 && counts[n-1].ID == k.ID {
+			counts[n-1].N += k.N
+			continue
+		}
+		counts[n] = k
+		n++
+	}
+	return counts[:n]
+}
+
+// cut drops all but the highest counts for want of room.
+func (c *counts) cut(counts []accesslog.Count, room int) []accesslog.Count {
+	slices.SortFunc(counts, func(a, b accesslog.Count) int { return cmp.Compare(b.N, a.N) })
+	c.log.books.giveUp(lostKeys, sum(counts[room:]))
+	return total(counts[:room])
+}
+
+func sum(counts []accesslog.Count) int64 {
+	var n int64
+	for _, k := range counts {
+		n += k.N
+	}
+	return n
+}
+
+func (c *counts) expire(p *partCounts, before int64) {
+	for len(p.waiting) > 0 && p.waiting[0].at < before {
+		c.log.books.giveUp(lostOld, sum(p.waiting[0].counts))
+		c.pop(p)
+	}
+}
+
+// pop takes the oldest interval away; its memory is for the next but one sweep.
+func (c *counts) pop(p *partCounts) {
+	c.entries -= len(p.waiting[0].counts)
+	if counts := p.waiting[0].counts; cap(counts) <= spareEntries {
+		p.spare = counts[:0]
+	}
+	p.waiting[0].counts = nil
+	if p.waiting = p.waiting[1:]; len(p.waiting) == 0 {
+		p.waiting = nil
+	}
+}
+
+func (c *counts) send(partition int32, last bool) {
+	l, p := c.log, &c.parts[partition]
+	for len(p.waiting) > 0 {
+		w := p.waiting[0]
+		switch {
+		case !c.known && last:
+			l.books.giveUp(kafka.DropShutdown, sum(w.counts))
+		case !c.known, !last && l.books.slot(partition).Load() >= underway:
+			return
+		default:
+			for part := range slices.Chunk(w.counts, recordCounts) {
+				c.offer(partition, w.at, part)
+			}
+		}
+		c.pop(p)
+	}
+}
+
+func (c *counts) offer(partition int32, at int64, part []accesslog.Count) {
+	l := c.log
+	c.sequence[partition]++
+	value := accesslog.AppendCounts(make([]byte, 0, 64+len(l.gateway)+6*len(part)), &accesslog.Counts{
+		Gateway: l.gateway, Boot: l.boot.UnixMilli(), Sequence: c.sequence[partition], Time: at, Counts: part})
+	r := kafka.Record{Topic: l.topic, Partition: partition, Value: value, Time: time.UnixMilli(at)}
+	l.books.offered(&r)
+	l.out.Offer(r) // what it refuses, it drops, and the books are told
+}
+
+// follow takes note of the number of partitions. What waits is dealt out anew
+// when it changes.
+func (c *counts) follow(n int) {
+	if n == 0 { // unknown; once known, it is as good as any
+		if c.parts == nil {
+			c.parts = make([]partCounts, 1)
+		}
+		return
+	}
+	if c.known && n == len(c.parts) {
+		return
+	}
+	old := c.parts
+	c.parts, c.known = make([]partCounts, n), true
+	c.sequence = append(c.sequence, make([]uint64, max(0, n-len(c.sequence)))...)
+	c.log.partitions.Store(int64(n))
+	c.entries = 0
+	for _, p := range old {
+		for _, w := range p.waiting {
+			for _, k := range w.counts {
+				c.parts[accesslog.Partition(k.ID, n)].deal(w.at, k)
+			}
+		}
+	}
+	for i := range c.parts {
+		p := &c.parts[i]
+		slices.SortFunc(p.waiting, func(a, b interval) int { return cmp.Compare(a.at, b.at) })
+		for j := range p.waiting {
+			p.waiting[j].counts = total(p.waiting[j].counts)
+			c.entries += len(p.waiting[j].counts)
+		}
+	}
+}
+
+// deal adds a count to the interval of its time. The intervals are few: one for
+// each slot within heldMillis.
+func (p *partCounts) deal(at int64, k accesslog.Count) {
+	i := slices.IndexFunc(p.waiting, func(w interval) bool { return w.at/slotMillis == at/slotMillis })
+	if i < 0 {
+		i = len(p.waiting)
+		p.waiting = append(p.waiting, interval{at: at})
+	}
+	w := &p.waiting[i]
+	w.at, w.counts = max(w.at, at), append(w.counts, k)
+}

@@ -40,6 +40,7 @@ func homes() map[string][]string {
 		"go.yaml.in/yaml":                     {"pkg/config"},
 		"golang.org/x/sys":                    {"pkg/embedded/...", "pkg/lab/..."},
 		"golang.org/x/sync":                   everywhere,
+		"golang.org/x/time":                   {"roles/cache"}, // a prewarm's rate: failsafe-go's limiter stays in pkg/origin
 		"github.com/cespare/xxhash":           everywhere,
 		"github.com/prometheus/client_golang": everywhere,
 	}
@@ -55,6 +56,7 @@ func testHomes() map[string][]string {
 		"github.com/go-zookeeper/zk":         {"pkg/embedded/zookeeper", "pkg/lab/..."},
 		"github.com/valyala/fasthttp":        {"roles", "pkg/lab/..."},
 		"github.com/twmb/franz-go":           {"pkg/kafka"},
+		"github.com/chromedp":                {"roles/hotcount"},
 		"github.com/google/go-cmp":           everywhere,
 		"go.uber.org/goleak":                 everywhere,
 		"github.com/prometheus/client_model": everywhere,

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what pkg/lab starts: Redis, ZooKeeper, a Java runtime (Debian packages) and Kafka (jars from Maven
-# Central, kept in the user's cache folder). Does nothing, in well under a second, when all is there.
+# Central, kept in the user's cache folder), and the browser that the tests of pages drive. Does nothing, in well
+# under a second, when all is there.
 set -euo pipefail
 
 kafka_version=3.9.2
@@ -12,6 +13,7 @@ missing_packages() {
   command -v redis-server >/dev/null || echo redis-server
   command -v redis-cli >/dev/null || echo redis-tools
   command -v java >/dev/null || echo default-jre-headless
+  command -v chromium >/dev/null || echo chromium
   [ -e /usr/share/java/zookeeper.jar ] || printf '%s\n' libzookeeper-java zookeeper
   if [ ! -e "$kafka_dir/.complete" ]; then
     command -v mvn >/dev/null || echo maven

@@ -1,0 +1,172 @@
+package hotcount
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"eshop/pkg/admin"
+	"eshop/pkg/catalog"
+	"eshop/pkg/hotlist"
+)
+
+// changeTimeout bounds one change: an operator waits for it.
+const changeTimeout = 5 * time.Second
+
+// defaultTop is how many products /api/top lists unasked.
+const defaultTop = 100
+
+// serve adds the role's part of the admin API.
+func (r *Role) serve(adm *admin.Server) {
+	adm.Handle("/api/hot", http.HandlerFunc(r.getHot))
+	adm.Handle("/api/top", http.HandlerFunc(r.getTop))
+	adm.Handle("/api/rule", http.HandlerFunc(r.getRule))
+	adm.Handle("/api/live", r.live)
+	adm.HandleChange(http.MethodPut, "/api/rule", http.HandlerFunc(r.putRule))
+	adm.HandleChange(http.MethodPost, "/api/pin", r.mark("pinned", r.lists.Pin))
+	adm.HandleChange(http.MethodDelete, "/api/pin", r.mark("pinned no more", r.lists.Unpin))
+	adm.HandleChange(http.MethodPost, "/api/ban", r.mark("banned", r.lists.Ban))
+	adm.HandleChange(http.MethodDelete, "/api/ban", r.mark("banned no more", r.lists.Unban))
+	adm.AddSection("hotcount", r.status)
+	mountDashboard(adm)
+}
+
+// listing is the answer of /api/hot and /api/top.
+type listing struct {
+	Keys      []listed `json:"keys"`
+	Watermark string   `json:"watermark"` // RFC 3339; empty while none is known
+}
+
+type listed struct {
+	ID     string  `json:"id"`
+	Count  int64   `json:"count"` // hits in the window
+	Rate   float64 `json:"rate"`  // hits a second over the window
+	Since  string  `json:"since,omitempty"`
+	Reason string  `json:"reason,omitempty"` // "rule" or "pin"; none for a product that is not hot
+}
+
+func (r *Role) getHot(w http.ResponseWriter, _ *http.Request) {
+	b := r.board()
+	out := listing{Keys: []listed{}, Watermark: stamp(b.watermark)}
+	for _, k := range b.hot {
+		out.Keys = append(out.Keys, listed{decimal(k.id), k.count, k.rate, stamp(k.since), k.reason})
+	}
+	answer(w, http.StatusOK, out)
+}
+
+func (r *Role) getTop(w http.ResponseWriter, req *http.Request) {
+	most, n := r.shared.rule.Load().Top, defaultTop
+	if text := req.URL.Query().Get("n"); text != "" {
+		var err error
+		if n, err = strconv.Atoi(text); err != nil || n < 1 || n > most {
+			refuse(w, http.StatusBadRequest, fmt.Sprintf("n=%s: give a number from 1 to %d, the length of the ranking in the rule", text, most))
+			return
+		}
+	}
+	b := r.board()
+	hot := map[int64]hotState{}
+	for _, k := range b.hot {
+		hot[k.id] = k
+	}
+	out := listing{Keys: []listed{}, Watermark: stamp(b.watermark)}
+	for _, c := range b.top[:min(n, most, len(b.top))] {
+		h := hot[c.ID]
+		out.Keys = append(out.Keys, listed{decimal(c.ID), c.N, b.rates[c.ID], stamp(h.since), h.reason})
+	}
+	answer(w, http.StatusOK, out)
+}
+
+func (r *Role) getRule(w http.ResponseWriter, _ *http.Request) {
+	answer(w, http.StatusOK, r.shared.rule.Load())
+}
+
+// putRule stores a rule for all processes. A field that is not given keeps its
+// value.
+func (r *Role) putRule(w http.ResponseWriter, req *http.Request) {
+	rule := *r.shared.rule.Load()
+	in := json.NewDecoder(req.Body)
+	in.DisallowUnknownFields()
+	err := in.Decode(&rule)
+	if err == nil && in.More() {
+		err = errors.New("there is more than one JSON value")
+	}
+	if err == nil {
+		err = rule.Validate()
+	}
+	if err != nil {
+		refuse(w, http.StatusBadRequest, fmt.Sprintf(`the rule is not stored: %v; send those fields of GET /api/rule that shall change, as in {"floor":300,"hold":"8s"}`, err))
+		return
+	}
+	if !r.change(w, req, "the rule was not stored", func(ctx context.Context, _ string) error { return r.lists.PutRule(ctx, rule) }) {
+		return
+	}
+	r.log.Info("rule stored by an operator", "rule", rule, "by", author(req))
+	answer(w, http.StatusOK, rule)
+}
+
+// mark serves a change of one product's pin or ban, which the client logs.
+func (r *Role) mark(state string, apply func(ctx context.Context, id int64, by string) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		id, err := catalog.ParseID(req.URL.Query().Get("id"))
+		if err != nil {
+			refuse(w, http.StatusBadRequest, fmt.Sprintf("%v: say which product, as in ?id=7", err))
+			return
+		}
+		if !r.change(w, req, fmt.Sprintf("product %d was not %s", id, state), func(ctx context.Context, by string) error { return apply(ctx, id, by) }) {
+			return
+		}
+		answer(w, http.StatusOK, map[string]any{"id": decimal(id), "state": state})
+	})
+}
+
+// change makes a change in ZooKeeper and answers when it fails.
+func (r *Role) change(w http.ResponseWriter, req *http.Request, failed string, apply func(ctx context.Context, by string) error) bool {
+	ctx, cancel := context.WithTimeout(req.Context(), changeTimeout)
+	defer cancel()
+	err := apply(ctx, author(req))
+	switch {
+	case err == nil:
+		return true
+	case errors.Is(err, hotlist.ErrFull):
+		refuse(w, http.StatusConflict, fmt.Sprintf("%s: %v: remove some first", failed, err))
+	default:
+		r.log.Warn(failed, "err", err, "by", author(req))
+		w.Header().Set("Retry-After", "5")
+		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%s: %v (ZooKeeper is %s): try again when it is connected", failed, err, r.zk.State()))
+	}
+	return false
+}
+
+// author is who asked for a change, as far as the connection tells.
+func author(req *http.Request) string {
+	if host, _, err := net.SplitHostPort(req.RemoteAddr); err == nil {
+		return host
+	}
+	return req.RemoteAddr
+}
+
+func answer(w http.ResponseWriter, code int, v any) {
+	body, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		http.Error(w, "the answer could not be written as JSON: "+err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	io.WriteString(w, string(body)+"\n") // who does not read the answer has gone
+}
+
+// refuse answers with what is wrong and what to do.
+func refuse(w http.ResponseWriter, code int, what string) {
+	answer(w, code, map[string]string{"error": what})
+}
+
+func sortedIDs[V any](m map[int64]V) []int64 { return slices.Sorted(maps.Keys(m)) }

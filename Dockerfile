@@ -22,7 +22,7 @@ COPY --from=build /image/ /
 ENV ZONEINFO=/zoneinfo.zip
 USER 65532:65532
 WORKDIR /data
-EXPOSE 8080 8081 8082 8090 8091
+EXPOSE 8080 8081 8082 8090 8091 8092
 # Asks /-/healthy of the admin listener, wherever the environment or the configuration file puts it.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=20s --retries=3 CMD ["/eshop", "health"]
 ENTRYPOINT ["/eshop"]

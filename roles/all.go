@@ -19,13 +19,14 @@ func allCommand() command {
 	return command{
 		name:  "all",
 		short: "Run every role in one process, on embedded servers",
-		long: `Runs a gateway and a cache role in one process. Whatever it is given no address for, it starts itself, on
+		long: `Runs a gateway, a cache and a hotcount role in one process. Whatever it is given no address for, it starts itself, on
 this machine only: a small Redis, Kafka and ZooKeeper, and a sample shop with 1000 products whose edits
 show on the pages at once. Once all is ready it prints one line for each listener; redis-cli, kcat, a
-ZooKeeper shell and further eshop roles can join there.`,
+ZooKeeper shell and further eshop roles can join there. The dashboard of what is hot is on the admin listener.`,
 		examples: []string{
 			"a shop on this machine\neshop all",
 			"change a product and see it\ncurl -X PUT http://127.0.0.1:8099/products/7 -d '{\"name\":\"Lamp\",\"price\":19.5,\"shopId\":1}'\ncurl -H 'Accept: application/json' 'http://127.0.0.1:8080/product?productId=7'",
+			"watch a product turn hot, at http://127.0.0.1:8090/\neshop all --demo-traffic",
 			"keep the data\neshop all --data-dir ./data",
 			"on a Redis Cluster of your own\neshop all --redis.addrs 127.0.0.1:7001,127.0.0.1:7002",
 		},
@@ -33,10 +34,12 @@ ZooKeeper shell and further eshop roles can join there.`,
 			s.embedded.define(set)
 			s.gateway.define(set, "127.0.0.1", false)
 			s.cache.define(set, "127.0.0.1", false)
+			s.hotcount.define(set, false)
 			s.redis.define(set)
 			s.kafka.define(set)
 			s.kafka.defineAccess(set)
-			s.kafka.defineGroup(set)
+			s.kafka.defineCacheGroup(set)
+			s.kafka.defineHotcountGroup(set)
 			s.zookeeper.define(set)
 			s.origin.define(set)
 			s.security.defineCluster(set)
@@ -49,9 +52,11 @@ ZooKeeper shell and further eshop roles can join there.`,
 			cat := catalogOf(loaded, problems)
 			token := s.clusterToken(problems, listen{"gateway.peer-addr", s.gateway.peerAddr}, listen{"cache.addr", s.cache.addr})
 			cfg := all.Config{
-				Gateway: s.gatewayConfig(problems),
-				Cache:   s.cacheConfig(problems),
-				Admin:   s.adminConfig("all", "admin.addr", s.process.adminAddr, problems),
+				Gateway:     s.gatewayConfig(problems),
+				Cache:       s.cacheConfig(problems),
+				Hotcount:    s.hotcountConfig(problems),
+				DemoTraffic: s.embedded.demoTraffic,
+				Admin:       s.adminConfig("all", "admin.addr", s.process.adminAddr, problems),
 				Embedded: embedded.Config{
 					RedisAddrs: s.redis.addrs, ZooKeeperServers: s.zookeeper.servers,
 					OriginURL: s.origin.url,

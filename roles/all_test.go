@@ -123,9 +123,10 @@ func TestAll(t *testing.T) {
 	})
 	t.Logf("the edit showed within %s", time.Since(begin))
 
-	admin := strings.TrimSuffix(r.addresses["admin"], "/")
+	admin := strings.TrimSuffix(r.addresses["admin and dashboard"], "/")
 	for path, want := range map[string]string{
-		"/-/healthy": "healthy", "/-/ready": "ready", "/": "<h2>parts</h2>", "/api/status": `"ready": true`,
+		"/-/healthy": "healthy", "/-/ready": "ready", "/": "What is hot", "/status": "<h2>parts</h2>", "/api/status": `"ready": true`,
+		"/api/hot": `"keys"`, "/api/top?n=5": `"watermark"`, "/api/rule": `"floor": 200`, "/api/prewarm": "{",
 		"/api/explain?kind=product&id=1": "Quilted kettle",
 		"/metrics":                       "eshop_build_info{",
 	} {
@@ -135,7 +136,8 @@ func TestAll(t *testing.T) {
 	}
 	missing := []string{
 		"gateway_requests_total", "gateway_request_seconds", "l1_bytes", "l1_entries", "l1_evictions_total", "origin_pulls_total", "changes_total", "change_lag_seconds",
-		"invalidation_lag_seconds", "redis_repairs_total", "lock_wait_seconds", "breaker_state", "ready", "embedded_redis_keys",
+		"invalidation_lag_seconds", "redis_repairs_total", "lock_wait_seconds", "breaker_state", "ready",
+		"accesslog_dropped_total", "hotcount_events_total", "hotcount_lag_records", "hot_keys", "hot_detection_seconds", "embedded_redis_keys",
 	}
 	lab.Until(t, 10*time.Second, func(context.Context) error {
 		_, metrics := r.do("GET", admin+"/metrics", "")
@@ -170,7 +172,7 @@ func TestAll(t *testing.T) {
 func TestAllNamesTheOccupiedPort(t *testing.T) {
 	r := start(t, anyPort()...)
 	for what, flag := range map[string]string{
-		"product pages": "gateway.addr", "gateway peers": "gateway.peer-addr", "cache": "cache.addr", "admin": "admin.addr",
+		"product pages": "gateway.addr", "gateway peers": "gateway.peer-addr", "cache": "cache.addr", "admin and dashboard": "admin.addr",
 		"sample shop": "origin.sample-addr", "redis": "embedded.redis-addr", "kafka": "embedded.kafka-addr", "zookeeper": "embedded.zookeeper-addr",
 	} {
 		_, rest, _ := strings.Cut(r.addresses[what], "://")

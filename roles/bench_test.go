@@ -10,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"eshop/pkg/hotlist"
 )
 
 // percentile of unsorted durations, in milliseconds.
@@ -24,7 +26,7 @@ func percentile(all []time.Duration, p float64) float64 {
 //
 //	go test ./roles -run '^$' -bench ChangeToLastGateway -benchtime 500x
 func BenchmarkChangeToLastGateway(b *testing.B) {
-	f := newFleet(b, shapes[3])
+	f := newFleet(b, shapes[3], hotlist.DefaultRule())
 	times := make([]time.Duration, 0, b.N)
 	for i := 0; b.Loop(); i++ {
 		id := 100 + i%300
@@ -56,7 +58,7 @@ func BenchmarkChangeToLastGateway(b *testing.B) {
 //	go test ./roles -run '^$' -bench ColdKey -benchtime 20x
 func BenchmarkColdKey(b *testing.B) {
 	const origin = 200 * time.Millisecond
-	f := newFleet(b, shapes[3])
+	f := newFleet(b, shapes[3], hotlist.DefaultRule())
 	c := newCrowd(b, f, 1000)
 	var waits, hits []time.Duration
 	pulls := int64(0)

@@ -26,7 +26,7 @@ the admin listener says what it waits for. Create the topics once with "eshop bo
 			s.cache.define(set, "", true)
 			s.redis.define(set)
 			s.kafka.define(set)
-			s.kafka.defineGroup(set)
+			s.kafka.defineCacheGroup(set)
 			s.zookeeper.define(set)
 			s.origin.define(set)
 			s.security.defineCluster(set)

@@ -10,6 +10,8 @@
 //	                                                                               ▼
 //	shop's services ─ cache-message ─► Kafka ─► cache role: token, pull, compare-and-set in Redis
 //	                                              └─ cache-invalidate ─► Kafka ─► every gateway and cache role
+//	every gateway ─ access-log ─► Kafka ─► hotcount role: windows, rule
+//	                                              └─ /hot, /top ─► ZooKeeper ─► every gateway (replicate, cool), prewarm
 //
 // A process starts in this order, each part after the one before is up, and stops in reverse:
 //
@@ -17,6 +19,7 @@
 //	admin listener    before and after the roles, so that /-/ready can tell what they wait for
 //	topics            in "eshop all", created when Kafka answers; the roles do not wait for it
 //	cache role
+//	hotcount role
 //	gateway role      its public listener last
 //
 // Exit codes: 0 after an orderly end, 1 when something failed while running, 2 for bad usage or
@@ -28,7 +31,7 @@
 //	command.go    a command with its flags, help and settings, on cobra
 //	settings.go   defines the flags; clients.go checks them and makes the clients' configurations
 //	serve.go      one role with an admin listener as a process
-//	all.go, gateway.go, cache.go, publish.go, bootstrap.go, version.go, health.go   one command each
+//	all.go, gateway.go, cache.go, hotcount.go, publish.go, bootstrap.go, version.go, health.go   one command each
 //
-// The packages below: all composes the roles in one process, gateway and cache are the roles.
+// The packages below: all composes the roles in one process, gateway, cache and hotcount are the roles.
 package roles

@@ -19,6 +19,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/embedded"
 	"eshop/pkg/embedded/origin"
+	"eshop/pkg/hotlist"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lab"
 	"eshop/pkg/lifecycle"
@@ -28,6 +29,7 @@ import (
 	"eshop/roles"
 	"eshop/roles/cache"
 	"eshop/roles/gateway"
+	"eshop/roles/hotcount"
 )
 
 // runAsEshop makes the test binary behave as eshop itself, so that split
@@ -64,7 +66,7 @@ var shapes = []shape{
 
 const fleetGateways, fleetCaches = 3, 2
 
-// fleet is three gateways and two cache processes over one set of servers and
+// fleet is three gateways, two cache processes and one that counts, over one set of servers and
 // one sample shop, which publishes nothing: the scenarios send the messages.
 type fleet struct {
 	t        testing.TB
@@ -74,7 +76,10 @@ type fleet struct {
 	zk       []string
 	kafka    kafka.Config
 	shop     *origin.Server
+	rule     hotlist.Rule
 	gateways []string // host:port of the public listeners
+	admins   []string // base URLs of the gateways' admin listeners, of split processes
+	pids     []int    // of the gateways, of split processes
 	client   *http.Client
 	producer *kafka.Producer
 	store    *rediscluster.Store
@@ -82,9 +87,19 @@ type fleet struct {
 
 func (f *fleet) topic(name string) string { return f.name + "." + name }
 
-func newFleet(t testing.TB, s shape) *fleet {
+func newFleet(t testing.TB, s shape, rule hotlist.Rule) *fleet {
 	t.Helper()
-	f := &fleet{t: t, name: lab.Name(t), client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
+	given := embedded.Config{}
+	if s.real {
+		given.RedisAddrs, given.Kafka.Brokers, given.ZooKeeperServers = lab.Redis(t).Addrs(), lab.Kafka(t).Addrs(), lab.ZooKeeper(t).Addrs()
+	}
+	return newFleetOn(t, s, rule, given)
+}
+
+// newFleetOn starts embedded servers in place of those that are not given.
+func newFleetOn(t testing.TB, s shape, rule hotlist.Rule, given embedded.Config) *fleet {
+	t.Helper()
+	f := &fleet{t: t, name: lab.Name(t), rule: rule, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
 	t.Cleanup(f.client.CloseIdleConnections)
 	kinds := catalog.DefaultKinds()
 	for i := range kinds {
@@ -94,10 +109,7 @@ func newFleet(t testing.TB, s shape) *fleet {
 	if f.cat, err = catalog.New(kinds, nil); err != nil {
 		t.Fatal(err)
 	}
-	given := embedded.Config{OriginURL: "http://the.shop.is.started.below"}
-	if s.real {
-		given.RedisAddrs, given.Kafka.Brokers, given.ZooKeeperServers = lab.Redis(t).Addrs(), lab.Kafka(t).Addrs(), lab.ZooKeeper(t).Addrs()
-	}
+	given.OriginURL = "http://the.shop.is.started.below"
 	servers, err := embedded.Start(t.Context(), given, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -116,7 +128,7 @@ func newFleet(t testing.TB, s shape) *fleet {
 	}
 	t.Cleanup(func() { f.shop.Close() })
 	_, err = kafka.EnsureTopics(t.Context(), f.kafka, []kafka.Topic{{Name: f.topic("change"), Partitions: 3}, {Name: f.topic("invalidate"), Partitions: 2},
-		{Name: f.topic("dead"), Partitions: 1}}, kafka.Deps{})
+		{Name: f.topic("dead"), Partitions: 1}, {Name: f.topic("access"), Partitions: 8}}, kafka.Deps{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,11 +199,15 @@ func (f *fleet) startInProcess() {
 			cache.Deps{Log: testLog().With("role", id), Registry: prometheus.NewRegistry(), Catalog: f.cat, Ready: is})
 		start(id, r, err, is)
 	}
+	counts := new(lifecycle.Ready)
+	h, err := hotcount.New(hotcount.Config{ID: "hotcount-0", Kafka: f.kafka, ZooKeeper: session, TopicAccess: f.topic("access"), Group: f.topic("hotcount"), Rule: f.rule},
+		hotcount.Deps{Log: testLog().With("role", "hotcount-0"), Registry: prometheus.NewRegistry(), Ready: counts})
+	start("hotcount-0", h, err, counts)
 	for i := range fleetGateways {
 		is := new(lifecycle.Ready)
 		id := fmt.Sprintf("gateway-%d", i)
 		r, err := gateway.New(gateway.Config{ID: id, Addr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", Redis: redis, Kafka: f.kafka, ZooKeeper: session,
-			TopicInvalidate: f.topic("invalidate")},
+			TopicInvalidate: f.topic("invalidate"), TopicAccess: f.topic("access")},
 			gateway.Deps{Log: testLog().With("role", id), Registry: prometheus.NewRegistry(), Catalog: f.cat, Ready: is})
 		start(id, r, err, is)
 		f.gateways = append(f.gateways, r.Addr())
@@ -223,24 +239,28 @@ func (f *fleet) startSplit() {
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	shared := []string{"--config", file, "--redis.addrs", strings.Join(f.redis, ","), "--kafka.brokers", strings.Join(f.kafka.Brokers, ","),
+	common := []string{"--config", file, "--kafka.brokers", strings.Join(f.kafka.Brokers, ","),
 		"--zookeeper.servers", strings.Join(f.zk, ","), "--zookeeper.root", "/" + f.name, "--kafka.topic.change", f.topic("change"),
 		"--kafka.topic.invalidate", f.topic("invalidate"), "--kafka.topic.dead", f.topic("dead")}
 	start := func(command string, args ...string) *lab.Process {
-		return lab.Start(f.t, lab.Command{Path: binary, Dir: dir, Env: []string{runAsEshop + "=1"}, Args: append(append([]string{command}, shared...), args...)})
+		return lab.Start(f.t, lab.Command{Path: binary, Dir: dir, Env: []string{runAsEshop + "=1"}, Args: append(append([]string{command}, common...), args...)})
 	}
+	redis := []string{"--redis.addrs", strings.Join(f.redis, ",")}
 	var caches, gateways []*lab.Process
 	for i := range fleetCaches {
-		caches = append(caches, start("cache", "--cache.id", fmt.Sprintf("cache-%d", i), "--cache.addr", "127.0.0.1:0", "--cache.admin-addr", "127.0.0.1:0",
-			"--kafka.group.cache", f.topic("group"), "--origin.url", f.shop.URL()))
+		caches = append(caches, start("cache", append(redis, "--cache.id", fmt.Sprintf("cache-%d", i), "--cache.addr", "127.0.0.1:0", "--cache.admin-addr", "127.0.0.1:0",
+			"--kafka.group.cache", f.topic("group"), "--origin.url", f.shop.URL())...))
 	}
+	counts := start("hotcount", "--hotcount.id", "hotcount-0", "--hotcount.admin-addr", "127.0.0.1:0", "--kafka.group.hotcount", f.topic("hotcount"),
+		"--kafka.topic.access", f.topic("access"), "--hotcount.window", time.Duration(f.rule.Window).String(), "--hotcount.hold", time.Duration(f.rule.Hold).String())
 	for i := range fleetGateways {
-		gateways = append(gateways, start("gateway", "--gateway.id", fmt.Sprintf("gateway-%d", i), "--gateway.addr", "127.0.0.1:0",
-			"--gateway.peer-addr", "127.0.0.1:0", "--gateway.admin-addr", "127.0.0.1:0"))
+		gateways = append(gateways, start("gateway", append(redis, "--gateway.id", fmt.Sprintf("gateway-%d", i), "--gateway.addr", "127.0.0.1:0",
+			"--gateway.peer-addr", "127.0.0.1:0", "--gateway.admin-addr", "127.0.0.1:0", "--kafka.topic.access", f.topic("access"))...))
 	}
 	for _, p := range caches {
 		p.WaitOutput("  cache ", 30*time.Second)
 	}
+	counts.WaitOutput("  admin ", 30*time.Second)
 	for _, p := range gateways {
 		line := p.WaitOutput("  product pages ", 30*time.Second)
 		_, url, ok := strings.Cut(line, "http://")
@@ -249,6 +269,8 @@ func (f *fleet) startSplit() {
 		}
 		addr, _, _ := strings.Cut(url, "/")
 		f.gateways = append(f.gateways, addr)
+		_, admin, _ := strings.Cut(p.WaitOutput("  admin ", 30*time.Second), "http://")
+		f.admins, f.pids = append(f.admins, "http://"+strings.TrimSpace(admin)), append(f.pids, p.Pid())
 	}
 	f.settled()
 }
@@ -268,7 +290,12 @@ func (f *fleet) settled() {
 // until polls a condition; it must hold within twenty seconds.
 func (f *fleet) until(what string, ok func() (bool, string)) {
 	f.t.Helper()
-	tick := time.NewTicker(2 * time.Millisecond)
+	f.untilEvery(2*time.Millisecond, what, ok)
+}
+
+func (f *fleet) untilEvery(pause time.Duration, what string, ok func() (bool, string)) {
+	f.t.Helper()
+	tick := time.NewTicker(pause)
 	defer tick.Stop()
 	deadline := time.After(20 * time.Second)
 	for {

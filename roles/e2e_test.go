@@ -34,12 +34,13 @@ var scenarios = []struct {
 	{"the origin away", scenarioOriginAway},
 	{"values of the replaced system", scenarioOldValues},
 	{"a missing shop", scenarioMissingShop},
+	{"a hot product turns hot, changes and cools everywhere", scenarioHot},
 }
 
 func TestEndToEnd(t *testing.T) {
 	for _, s := range shapes {
 		t.Run(s.name, func(t *testing.T) {
-			f := newFleet(t, s)
+			f := newFleet(t, s, quickRule())
 			for _, sc := range scenarios {
 				t.Run(sc.name, func(t *testing.T) {
 					g := *f

@@ -2,6 +2,9 @@ package roles
 
 import (
 	"context"
+	"errors"
+	"strconv"
+	"strings"
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/config"
@@ -14,7 +17,8 @@ func gatewayCommand() command {
 		short: "Run the gateway role: the public listener with its page cache",
 		long: `Runs one gateway. It serves product pages from its own memory; a page it does not have it takes from the
 gateway that owns it, from Redis, or from the cache role. It follows the invalidations on Kafka, so that
-a page is replaced within milliseconds of the change. Start as many as needed behind a load balancer.
+a page is replaced within milliseconds of the change, counts every request for the access log, and keeps
+a copy of its own of each product that is hot. Start as many as needed behind a load balancer.
 
 It needs Redis Cluster, Kafka and ZooKeeper, but starts without them: /-/ready on the admin listener says
 what it waits for, and a running gateway goes on serving what it has when they are away.`,
@@ -27,6 +31,7 @@ what it waits for, and a running gateway goes on serving what it has when they a
 			s.gateway.define(set, "", true)
 			s.redis.define(set)
 			s.kafka.define(set)
+			s.kafka.defineAccess(set)
 			s.zookeeper.define(set)
 			s.security.defineCluster(set)
 			s.security.defineAdmin(set)
@@ -68,7 +73,32 @@ func (s *settings) gatewayConfig(problems *config.Problems) gateway.Config {
 		Kafka:           s.kafka.config(problems),
 		ZooKeeper:       s.zookeeper.config(problems),
 		TopicInvalidate: s.kafka.topicInvalidate,
+		TopicAccess:     s.kafka.topicAccess,
+		AccessLog:       s.gateway.accessLogConfig(),
 	}
+}
+
+// accessLogConfig reads what checkAccessLog has let through.
+func (g *gatewaySettings) accessLogConfig() gateway.AccessLog {
+	log := gateway.AccessLog{Mode: g.accessLog, Redact: g.logRedact, Client: g.logClient}
+	if n, ok := strings.CutPrefix(g.accessLog, "sampled:1/"); ok {
+		log.Mode = "sampled"
+		log.Sample, _ = strconv.Atoi(n)
+	}
+	return log
+}
+
+func checkAccessLog(mode string) error {
+	switch mode {
+	case "counts", "full", "off":
+		return nil
+	}
+	if text, ok := strings.CutPrefix(mode, "sampled:1/"); ok {
+		if n, err := strconv.Atoi(text); err == nil && n >= 2 && n <= 1_000_000 {
+			return nil
+		}
+	}
+	return errors.New("must be counts, full, off, or sampled:1/N with N from 2 to 1000000")
 }
 
 // templates adds a problem for each template file that cannot be used. Without a catalogue, which is a

@@ -31,11 +31,12 @@ func healthCommand() command {
 			s.process.defineAdmin(set)
 			s.gateway.defineAdmin(set)
 			s.cache.defineAdmin(set)
+			s.hotcount.defineAdmin(set)
 			s.process.define(set, "warn")
 		},
 		prepare: func(s *settings, _ config.Loaded, _ []string, _ *config.Problems) run {
 			return func(ctx context.Context, _ process) error {
-				return probe(ctx, []string{s.process.adminAddr, s.gateway.adminAddr, s.cache.adminAddr})
+				return probe(ctx, []string{s.process.adminAddr, s.gateway.adminAddr, s.cache.adminAddr, s.hotcount.adminAddr})
 			}
 		},
 	}

@@ -15,6 +15,7 @@ type settings struct {
 	origin    originSettings
 	gateway   gatewaySettings
 	cache     cacheSettings
+	hotcount  hotcountSettings
 	embedded  embeddedSettings
 	security  securitySettings
 	process   processSettings
@@ -44,7 +45,7 @@ type kafkaSettings struct {
 	topicChange, topicAccess, topicInvalidate, topicDead string
 	access                                               bool // the command has a flag for topicAccess
 
-	groupCache string
+	groupCache, groupHotcount string
 }
 
 func (k *kafkaSettings) define(set *config.Set) {
@@ -60,14 +61,18 @@ func (k *kafkaSettings) define(set *config.Set) {
 	set.Text(&k.topicDead, "kafka.topic.dead", "topic", "cache-message-dead", "changes that could not be understood, with the reason")
 }
 
-// defineAccess is for the commands that create the topics.
+// defineAccess is for the commands that create the access log's topic, write to it or read it.
 func (k *kafkaSettings) defineAccess(set *config.Set) {
 	k.access = true
 	set.Text(&k.topicAccess, "kafka.topic.access", "topic", "access-log", "access log of the gateways")
 }
 
-func (k *kafkaSettings) defineGroup(set *config.Set) {
+func (k *kafkaSettings) defineCacheGroup(set *config.Set) {
 	set.Text(&k.groupCache, "kafka.group.cache", "group", "eshop-cache", "consumer group of the cache processes")
+}
+
+func (k *kafkaSettings) defineHotcountGroup(set *config.Set) {
+	set.Text(&k.groupHotcount, "kafka.group.hotcount", "group", "eshop-hotcount", "consumer group of the hotcount processes")
 }
 
 type zookeeperSettings struct {
@@ -105,6 +110,9 @@ type gatewaySettings struct {
 	template                             string
 	maxStaleness                         time.Duration
 	softTTL                              config.DurationRange
+	accessLog                            string
+	logRedact                            []string
+	logClient                            bool
 }
 
 // define takes the host of the default addresses: empty for every one. In a process of several roles
@@ -122,6 +130,9 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Text(&g.template, "gateway.template", "file", "", "html/template file of the product page; without it the bundled one")
 	set.Duration(&g.maxStaleness, "gateway.max-staleness", 30*time.Second, time.Second, "without news from the bus for so long, copies are checked before use")
 	set.Range(&g.softTTL, "gateway.soft-ttl", config.DurationRange{Min: 600 * time.Second, Max: 1200 * time.Second}, time.Second, "age at which a page is refreshed in the background, drawn from this range")
+	set.Checked(&g.accessLog, "gateway.access-log", "mode", "counts", "what the topic gets: counts (hits per product, every 20 ms), full (a record a request), sampled:1/N, or off", checkAccessLog)
+	set.Words(&g.logRedact, "gateway.access-log-redact", "header,...", "headers left out of full records, besides cookies and credentials")
+	set.Switch(&g.logClient, "gateway.access-log-client", false, "full records tell the client's address")
 }
 
 func (g *gatewaySettings) defineAdmin(set *config.Set) {
@@ -152,9 +163,38 @@ func (c *cacheSettings) defineAdmin(set *config.Set) {
 	set.Listen(&c.adminAddr, "cache.admin-addr", "127.0.0.1:8091", "admin listener")
 }
 
+type hotcountSettings struct {
+	adminAddr    string
+	id           string
+	window, hold time.Duration
+	floor, top   int
+	factor       float64
+	memory       int64
+}
+
+// define has the rule that is written to ZooKeeper when there is none yet; from then on that one counts.
+func (h *hotcountSettings) define(set *config.Set, ownAdmin bool) {
+	set.Area("Hotcount")
+	if ownAdmin {
+		h.defineAdmin(set)
+	}
+	set.Text(&h.id, "hotcount.id", "name", "", "identity, unique among the hotcount processes; without it the host name")
+	set.Duration(&h.window, "hotcount.window", 10*time.Second, time.Second, "initial rule: how far back hits count")
+	set.Whole(&h.floor, "hotcount.floor", 200, 1, 1_000_000_000, "initial rule: hits in the window below which nothing is hot")
+	set.Number(&h.factor, "hotcount.factor", 10, 1, "initial rule: how many times the mean of the coldest 95 % a hot product has")
+	set.Duration(&h.hold, "hotcount.hold", 5*time.Second, 0, "initial rule: how long a product stays hot after it has cooled")
+	set.Whole(&h.top, "hotcount.top", 2000, 1, 20_000, "initial rule: products in the published ranking")
+	set.Bytes(&h.memory, "hotcount.memory", 64<<20, 8<<20, "for all counters of the process together")
+}
+
+func (h *hotcountSettings) defineAdmin(set *config.Set) {
+	set.Listen(&h.adminAddr, "hotcount.admin-addr", "127.0.0.1:8092", "admin listener, with the dashboard")
+}
+
 type embeddedSettings struct {
 	redisAddr, kafkaAddr, zookeeperAddr, sampleAddr string
 	dataDir                                         string
+	demoTraffic                                     bool
 }
 
 func (e *embeddedSettings) define(set *config.Set) {
@@ -164,6 +204,7 @@ func (e *embeddedSettings) define(set *config.Set) {
 	set.Listen(&e.zookeeperAddr, "embedded.zookeeper-addr", "127.0.0.1:0", "listener of the embedded ZooKeeper")
 	set.Listen(&e.sampleAddr, "origin.sample-addr", "127.0.0.1:8099", "listener of the embedded sample shop")
 	set.Text(&e.dataDir, "data-dir", "directory", "", "keeps the embedded servers' data; without it they forget")
+	set.Switch(&e.demoTraffic, "demo-traffic", false, "send traffic to the own gateway, with a product that turns hot and cools")
 }
 
 type securitySettings struct {

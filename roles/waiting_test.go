@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,20 +37,25 @@ func TestWaitForServers(t *testing.T) {
 	servers := []string{"--redis.addrs=" + dead, "--kafka.brokers=" + dead, "--zookeeper.servers=" + dead, "--shutdown-timeout=10s", "--log.level=error"}
 	gatewayFlags := []string{"--gateway.addr=127.0.0.1:0", "--gateway.peer-addr=127.0.0.1:0"}
 	cacheFlags := []string{"--cache.addr=127.0.0.1:0", "--origin.url=http://" + dead}
-	gatewayWaits := []string{"gateway redis: ", "gateway zookeeper: ", "gateway kafka: ", "gateway cache members: "}
+	gatewayWaits := []string{"gateway redis: ", "gateway zookeeper: ", "gateway kafka: ", "gateway cache members: ", "gateway warm: "}
 	cacheWaits := []string{"cache redis: ", "cache zookeeper: ", "cache kafka: ", "cache bus: "}
+	hotcountWaits := []string{"hotcount zookeeper: ", "hotcount kafka: "}
 	for _, tt := range []struct {
 		command, adminFlag string
 		args, waits        []string
 	}{
 		{"gateway", "gateway.admin-addr", gatewayFlags, gatewayWaits},
 		{"cache", "cache.admin-addr", cacheFlags, cacheWaits},
-		{"all", "admin.addr", append(gatewayFlags, cacheFlags...), append(append(gatewayWaits, cacheWaits...), "topics: connect to kafka")},
+		{"all", "admin.addr", append(gatewayFlags, cacheFlags...), slices.Concat(gatewayWaits, cacheWaits, hotcountWaits, []string{"topics: connect to kafka"})},
+		{"hotcount", "hotcount.admin-addr", nil, hotcountWaits},
 	} {
 		t.Run(tt.command, func(t *testing.T) {
 			t.Parallel()
 			admin := freeAddr(t)
-			args := append(append([]string{tt.command, fmt.Sprintf("--%s=%s", tt.adminFlag, admin)}, servers...), tt.args...)
+			args := slices.Concat([]string{tt.command, fmt.Sprintf("--%s=%s", tt.adminFlag, admin)}, servers, tt.args)
+			if tt.command == "hotcount" { // which needs no Redis
+				args = slices.DeleteFunc(args, func(a string) bool { return strings.HasPrefix(a, "--redis.") })
+			}
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var stderr bytes.Buffer

@@ -2,8 +2,8 @@
 // address that is not given. It holds no logic: it starts what the split roles
 // start, in the same order, and tells where everything listens.
 //
-// Start: embedded servers, admin listener, topics, cache, gateway. Stop: the
-// other way round.
+// Start: embedded servers, admin listener, topics, cache, hotcount, gateway,
+// demonstration traffic. Stop: the other way round.
 package all
 
 import (
@@ -22,8 +22,10 @@ import (
 	"eshop/pkg/embedded"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
+	"eshop/pkg/traffic"
 	"eshop/roles/cache"
 	"eshop/roles/gateway"
+	"eshop/roles/hotcount"
 )
 
 // Config of the process. The roles' own addresses of Redis, Kafka, ZooKeeper
@@ -31,8 +33,11 @@ import (
 type Config struct {
 	Gateway  gateway.Config
 	Cache    cache.Config
+	Hotcount hotcount.Config
 	Admin    admin.Config
 	Embedded embedded.Config
+	// DemoTraffic sends requests to the own gateway.
+	DemoTraffic bool
 	// Topics are created when missing.
 	Topics []kafka.Topic
 	// ShutdownDelay and ShutdownTimeout are those of the lifecycle.
@@ -86,14 +91,15 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 	adm := admin.New(cfg.Admin, admin.Deps{Log: deps.Log, Gatherer: deps.Registry, Ready: ready, Catalog: deps.Catalog})
 	c, wrongCache := cache.New(cfg.Cache, cache.Deps{Log: deps.Log.With("role", "cache"), Registry: deps.of("cache"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
 	g, wrongGateway := gateway.New(cfg.Gateway, gateway.Deps{Log: deps.Log.With("role", "gateway"), Registry: deps.of("gateway"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
+	h, wrongHotcount := hotcount.New(cfg.Hotcount, hotcount.Deps{Log: deps.Log.With("role", "hotcount"), Registry: deps.of("hotcount"), Ready: ready, Admin: adm})
 	var problems config.Problems
-	problems.AddError("", errors.Join(wrongCache, wrongGateway))
+	problems.AddError("", errors.Join(wrongCache, wrongGateway, wrongHotcount))
 	if err := problems.Err(); err != nil {
 		return err
 	}
 	// Every address is bound before anything runs, so that an occupied one is
 	// an error at once.
-	for _, listen := range []func() error{adm.Listen, c.Listen, g.Listen} {
+	for _, listen := range []func() error{adm.Listen, c.Listen, h.Listen, g.Listen} {
 		if err := listen(); err != nil {
 			return err
 		}
@@ -104,7 +110,11 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 	topics := topicMaker{kafka: cfg.Cache.Kafka, topics: cfg.Topics, ready: ready, log: deps.Log}
 	group.Add("topics", lifecycle.Started(topics.run))
 	group.Add("cache", lifecycle.Started(c.Run))
+	group.Add("hotcount", lifecycle.Started(h.Run))
 	group.Add("gateway", lifecycle.Started(g.Run))
+	if cfg.DemoTraffic {
+		group.Add("demonstration traffic", lifecycle.Started(func(ctx context.Context) error { return demonstrate(ctx, g, ready, deps.Log) }))
+	}
 	group.Add("announcement", lifecycle.Started(func(ctx context.Context) error {
 		if ready.Wait(ctx) == nil {
 			lifecycle.Announce(deps.Stdout, "eshop is ready", addresses(adm, c, g, servers))
@@ -123,11 +133,11 @@ func (c *Config) connect(s *embedded.Servers) {
 	}
 	if s.Kafka != nil {
 		c.Cache.Kafka.Brokers = []string{s.Kafka.Addr()}
-		c.Gateway.Kafka.Brokers = c.Cache.Kafka.Brokers
+		c.Gateway.Kafka.Brokers, c.Hotcount.Kafka.Brokers = c.Cache.Kafka.Brokers, c.Cache.Kafka.Brokers
 	}
 	if s.ZooKeeper != nil {
 		c.Cache.ZooKeeper.Servers = []string{s.ZooKeeper.Addr()}
-		c.Gateway.ZooKeeper.Servers = c.Cache.ZooKeeper.Servers
+		c.Gateway.ZooKeeper.Servers, c.Hotcount.ZooKeeper.Servers = c.Cache.ZooKeeper.Servers, c.Cache.ZooKeeper.Servers
 	}
 	if s.Origin != nil {
 		c.Cache.Origin.BaseURL = s.Origin.URL()
@@ -137,7 +147,7 @@ func (c *Config) connect(s *embedded.Servers) {
 // addresses lists every listener of the process.
 func addresses(adm *admin.Server, c *cache.Role, g *gateway.Role, s *embedded.Servers) []lifecycle.Address {
 	list := append(g.Addresses(), c.Addresses()...)
-	list = append(list, lifecycle.Address{What: "admin", URL: "http://" + adm.Addr() + "/"})
+	list = append(list, lifecycle.Address{What: "admin and dashboard", URL: "http://" + adm.Addr() + "/"})
 	if s.Origin != nil {
 		list = append(list, lifecycle.Address{What: "sample shop", URL: s.Origin.URL() + "/"})
 	}
@@ -151,4 +161,17 @@ func addresses(adm *admin.Server, c *cache.Role, g *gateway.Role, s *embedded.Se
 		list = append(list, lifecycle.Address{What: "zookeeper", URL: "zookeeper://" + s.ZooKeeper.Addr()})
 	}
 	return list
+}
+
+// demonstrate sends traffic once everything is ready, so that the dashboard has
+// something to show: many products now and then, and one at a time that turns hot.
+func demonstrate(ctx context.Context, g *gateway.Role, ready *lifecycle.Ready, log *slog.Logger) error {
+	if ready.Wait(ctx) != nil {
+		return nil
+	}
+	load, err := traffic.New(traffic.Config{URL: "http://" + g.Addr() + "/product?productId=%d", Products: 1000}, traffic.Deps{Log: log})
+	if err != nil {
+		return fmt.Errorf("set up the demonstration traffic: %w", err)
+	}
+	return load.Run(ctx)
 }

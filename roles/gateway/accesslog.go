@@ -86,15 +86,12 @@ func (l *accessLog) connect(cfg kafka.Config, reg prometheus.Registerer) error {
 		cfg.ClientID = "eshop"
 	}
 	cfg.ClientID += "-access-log"
+	// Every replica acknowledges: what a leader alone has, it can lose, and then the
+	// books are wrong; and only so do the brokers know the copies that retries make.
+	// It costs no time until a product is found hot, for a reader is not shown a
+	// record before every replica has it.
 	pc := kafka.ProducerConfig{Config: cfg, MaxRecords: int(l.records), MaxBytes: l.bytes, FlushTimeout: accessFlush,
-		OnDrop: l.books.dropped, OnAck: l.books.acknowledged}
-	if l.cfg.Mode == AccessCounts {
-		// A reader knows a copy that a retry makes by its sequence, so nothing has to
-		// wait for every replica, and what a dying leader takes with it is a few hits.
-		// Records of requests have no sequence: there the brokers must know the copies,
-		// which they do only where every replica acknowledges.
-		pc.ManualPartition, pc.Acks = true, kafka.AcksLeader
-	}
+		ManualPartition: l.cfg.Mode == AccessCounts, OnDrop: l.books.dropped, OnAck: l.books.acknowledged}
 	p, err := kafka.NewProducer(pc, kafka.Deps{Log: l.log, Registry: reg})
 	if err != nil {
 		return fmt.Errorf("set up the producer of the access log: %w", err)

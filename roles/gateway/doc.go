@@ -44,13 +44,14 @@
 //
 // # Access log
 //
-// Each request on the public listener that names a product counts once, at the
+// Each GET or HEAD request on the public listener that names a product counts once, at the
 // gateway that received it, however it is answered; what a peer asks does not
 // (accesslog.go). Modes:
 //
 //	counts   a hit raises a counter in its page, or in a map when there is no page (hits.go);
-//	         every 20 ms, or 2 ms after the last time when a product has an eighth of the hot
-//	         rule's floor, one record for each partition tells of the hits (accesslog_counts.go)
+//	         every 20 ms, or 2 ms after the last time when a product has an eighth of the
+//	         hot rule's floor (8 at least), one record for each partition tells of the hits
+//	         (accesslog_counts.go)
 //	full     a JSON record for each request, with the client's headers but for cookies,
 //	         credentials and those configured (accesslog_record.go)
 //	sampled  such a record for one of N requests, which says so in its weight
@@ -83,8 +84,8 @@
 //
 // Before it joins the others, and is ready, a gateway loads the products of the
 // ranking that it will own and those that are hot, for as long as WarmTimeout at
-// most and into half of L1 (warm.go). It leaves the group before its peer listener
-// closes.
+// most and into half of L1 (warm.go). It begins to leave the group before its peer
+// listener closes.
 //
 // The access log stops after the public listener: its last sweep sees every hit,
 // and Kafka has three seconds to take it.

@@ -33,7 +33,11 @@ type hits struct {
 	kick  chan struct{} // asks for an early flush; capacity 1
 
 	shards [missShards]missShard
-	full   func(n int64) // told of hits for which the maps have no room
+	// misses asks for no early flush until quiet (unix nanoseconds); early is as
+	// in tally. Only the sweep writes them.
+	quiet atomic.Int64
+	early int
+	full  func(n int64) // told of hits for which the maps have no room
 }
 
 const (
@@ -96,7 +100,7 @@ func (h *hits) miss(id int64) {
 	}
 	s.counts[id] = n
 	s.mu.Unlock()
-	if n == h.share.Load() {
+	if n == h.share.Load() && time.Now().UnixNano() >= h.quiet.Load() {
 		h.wake()
 	}
 }
@@ -109,8 +113,8 @@ func (h *hits) wake() {
 	}
 }
 
-// earlyFlushes is how many sweeps may find a page at the share before it is
-// left alone for quietFor: by then it has told of as many hits as make a
+// earlyFlushes is how many sweeps may find a page, or a product without one, at
+// the share before it is left alone for quietFor: by then it has told of as many hits as make a
 // product hot, and within quietFor, half the window, it stays so. Without that,
 // every hot page would have the log flushed early for as long as it is hot.
 const (
@@ -153,8 +157,17 @@ func (h *hits) sweep(now time.Time, add func(id, n int64)) int64 {
 		sum += n
 		p = next
 	}
+	busy := false
 	for i := range h.shards {
-		sum += h.shards[i].sweep(add)
+		n, most := h.shards[i].sweep(add)
+		sum += n
+		busy = busy || most >= share
+	}
+	if busy {
+		if h.early++; h.early >= earlyFlushes {
+			h.early = 0
+			h.quiet.Store(now.Add(quietFor).UnixNano())
+		}
 	}
 	return sum
 }
@@ -163,24 +176,24 @@ func (h *hits) sweep(now time.Time, add func(id, n int64)) int64 {
 // emptying a map costs as much as it ever held.
 const maxSpare = 256
 
-func (s *missShard) sweep(add func(id, n int64)) int64 {
+func (s *missShard) sweep(add func(id, n int64)) (sum, most int64) {
 	s.mu.Lock()
 	taken := s.counts
 	if len(taken) == 0 {
 		s.mu.Unlock()
-		return 0
+		return 0, 0
 	}
 	s.counts, s.spare = s.spare, nil
 	s.mu.Unlock()
-	var sum int64
 	for id, n := range taken {
 		add(id, n)
 		sum += n
+		most = max(most, n)
 	}
 	if len(taken) > maxSpare {
 		taken = map[int64]int64{}
 	}
 	clear(taken)
 	s.spare = taken
-	return sum
+	return sum, most
 }

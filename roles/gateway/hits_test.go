@@ -261,3 +261,25 @@ func TestMissesAreBounded(t *testing.T) {
 		t.Errorf("after the flood: %v, want one hit on product 1", got)
 	}
 }
+
+// Products without a page, a 404 under load for one, have the log flushed early no longer than pages do.
+func TestMissesGoQuiet(t *testing.T) {
+	h := newHits(func(int64) {})
+	h.share.Store(25)
+	kicks := 0
+	now := time.Now()
+	for range 1000 {
+		for range 25 {
+			h.miss(7)
+		}
+		select {
+		case <-h.kick:
+			kicks++
+		default:
+		}
+		h.sweep(now, func(int64, int64) {})
+	}
+	if kicks < 1 || kicks > earlyFlushes {
+		t.Errorf("%d of 1000 sweeps at one moment were asked for early, want 1 to %d", kicks, earlyFlushes)
+	}
+}

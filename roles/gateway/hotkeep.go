@@ -167,8 +167,9 @@ func (k *keeper) run(ctx context.Context) {
 		ok   bool
 	}
 	ended := make(chan end, hotWorkers)
-	// Every load under way when a product cools has ended within a load's time.
-	s := newSchedule(k.role.cfg.LoadTimeout + time.Second)
+	// Every load under way when a product cools has ended within that: bring may
+	// begin its last one after two limits, and a load goes on without its caller.
+	s := newSchedule(3*k.role.cfg.LoadTimeout + time.Second)
 	timer := time.NewTimer(hotTick)
 	defer timer.Stop()
 	for running := 0; ; {

@@ -227,9 +227,31 @@ func TestCoolingDuringALoad(t *testing.T) {
 		if g.l1.pages.Len() == 0 {
 			t.Fatal("the loads under way brought nothing: this test shows nothing")
 		}
-		time.Sleep(5 * time.Second)
+		time.Sleep(15 * time.Second)
 		if _, ok := g.l1.docs.Get(keyP7); ok || g.l1.pages.Len() != 0 {
 			t.Errorf("%d pages are left, the product's document: %v", g.l1.pages.Len(), ok)
+		}
+	})
+}
+
+// The keeper's own work on several forms, one slow load after the other, may go on for longer than one
+// load: what it brings last is dropped too.
+func TestCoolingDuringManyLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, nil)
+		notOwner(g)
+		defer g.keeping(t)()
+		for _, target := range []string{"/product/7.json", "/product/7?shopId=4", "/product/7?shopId=5"} {
+			g.get(t, target)
+		}
+		time.Sleep(21 * time.Minute) // past every soft TTL
+		g.redis.before = func([]catalog.Key) { <-time.After(3 * time.Second) }
+		g.hot.take(viewOf(7))
+		time.Sleep(100 * time.Millisecond)
+		g.hot.take(viewOf())
+		time.Sleep(time.Minute)
+		if _, doc := g.l1.docs.Get(keyP7); doc || g.l1.pages.Len() != 0 {
+			t.Errorf("a minute after it cooled: %d pages, the product's document: %v, at a gateway that does not own it", g.l1.pages.Len(), doc)
 		}
 	})
 }

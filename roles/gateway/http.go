@@ -8,6 +8,7 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/ring"
 )
 
 // publicServer returns the listener's settings.
@@ -150,24 +151,29 @@ func (r *Role) writeAbsent(ctx *fasthttp.RequestCtx, key pageKey, root *flag, s 
 // serveLoaded loads the page here and answers with it, or with an older copy,
 // marked, if that fails.
 func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (layer, int) {
-	// The wait ends with the process or with its own deadline. The request's
-	// context is not used: it must not outlive the handler (PITFALL 41).
-	wait, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
-	defer cancel()
-	reason := r.forwardReason(key, time.Now())
-	a, err := r.load(wait, key)
+	reason, wait := r.forwardReason(key, time.Now()), r.cfg.WaitTimeout
+	// A hot page is not asked of its owner first. Should it be slow to be had here,
+	// the owner may still have it.
+	var owner ring.Member
+	elsewhere := false
+	if !peer && r.hot.has(key) {
+		if owner, elsewhere = r.remoteOwner(key); elsewhere {
+			wait = min(wait, r.cfg.PeerTimeout)
+		}
+	}
+	a, err := r.await(key, wait)
 	now := time.Now()
 	if err != nil || a.page != nil && (a.stale || a.partial) {
 		if from, code, ok := r.serveOlder(ctx, key, a, now, peer); ok {
 			return from, code
 		}
 	}
-	if err != nil && !peer && r.hot.has(key) { // then the owner was not asked before
-		if owner, remote := r.remoteOwner(key); remote {
-			if from, code, ok := r.serveForwarded(ctx, key, owner); ok {
-				return from, code
-			}
+	if err != nil && elsewhere {
+		if from, code, ok := r.serveForwarded(ctx, key, owner); ok {
+			return from, code
 		}
+		a, err = r.await(key, r.cfg.WaitTimeout)
+		now = time.Now()
 	}
 	if err != nil {
 		r.log.Debug("a page cannot be had", "page", r.router.target(key), "err", err)
@@ -184,6 +190,14 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 		r.metrics.partialServed.Inc()
 	}
 	return a.layer, r.writePage(ctx, a.page, s, now.UnixNano())
+}
+
+// await loads a page. The wait ends with the process or with its own limit. The
+// request's context is not used: it must not outlive the handler (PITFALL 41).
+func (r *Role) await(key pageKey, limit time.Duration) (*answer, error) {
+	ctx, cancel := context.WithTimeout(r.base, limit)
+	defer cancel()
+	return r.load(ctx, key)
 }
 
 // forwardReason says why a request is not answered from L1, as RFC 9211 has it.

@@ -61,6 +61,10 @@ func (q *refresher) do(ctx context.Context, j job) {
 	ok := false
 	switch {
 	case j.page != nil:
+		if _, held := r.l1.pages.Get(*j.page); !held { // evicted or cooled while it waited
+			ok = true
+			break
+		}
 		a, err := r.load(ctx, *j.page)
 		if ok = err == nil && !a.stale && !a.partial; !ok {
 			r.log.Debug("a background refresh failed", "page", r.router.target(*j.page), "err", err)
@@ -90,13 +94,10 @@ func (q *refresher) do(ctx context.Context, j job) {
 // next one, if the first does not make it fresh.
 const refreshPause = 5 * time.Second
 
-// refreshSoon has a stale page loaded anew, once; a hot one by its own queue.
+// refreshSoon has a stale page loaded anew, once.
 func (r *Role) refreshSoon(p *page, now int64) {
 	if p.claim(now, refreshPause) {
 		key := p.key
-		if r.hot.has(key) && r.hot.keep.changed(p.deps[0].key) {
-			return
-		}
 		if !r.refresh.offer(job{page: &key}) {
 			p.next.Store(now + int64(100*time.Millisecond))
 		}

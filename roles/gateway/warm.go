@@ -63,6 +63,8 @@ func (r *Role) runWarm(ctx context.Context) error {
 		return nil
 	case err != nil:
 		log.Warn("this gateway joins without being warm", "err", err)
+	case r.warm.failed.Load() > 0:
+		log.Warn("this gateway joins without some of the pages it will own")
 	default:
 		log.Info("this gateway is warm and joins")
 	}

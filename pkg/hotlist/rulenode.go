@@ -10,18 +10,70 @@ import (
 
 // GetRule reads the stored rule; zookeeper.ErrNoNode when there is none.
 func (c *Client) GetRule(ctx context.Context) (Rule, error) {
+	rule, _, err := c.ruleVersion(ctx)
+	return rule, err
+}
+
+func (c *Client) ruleVersion(ctx context.Context) (Rule, int32, error) {
 	ctx, cancel := limited(ctx)
 	defer cancel()
-	data, _, err := c.zk.Get(ctx, ruleNode)
+	data, version, err := c.zk.Get(ctx, ruleNode)
 	if err != nil {
-		return Rule{}, fmt.Errorf("read the rule: %w", err)
+		return Rule{}, 0, fmt.Errorf("read the rule: %w", err)
 	}
 	rule, err := parseRule(data)
 	if err != nil {
-		return Rule{}, fmt.Errorf("read the rule %q: %w", excerpt(data), err)
+		return Rule{}, version, fmt.Errorf("read the rule %q: %w: %w", excerpt(data), errBadRule, err)
 	}
-	return rule, nil
+	return rule, version, nil
 }
+
+// ChangeRule lets change alter the stored rule and stores the outcome, which it
+// returns. When somebody else stores one in between, change is called again with
+// that: of changes made at the same time none is lost. An error of change is
+// returned as it is, and nothing is stored then. Where there is no readable rule,
+// change is given otherwise.
+func (c *Client) ChangeRule(ctx context.Context, otherwise Rule, change func(*Rule) error) (Rule, error) {
+	for {
+		rule, version, err := c.ruleVersion(ctx)
+		missing := errors.Is(err, zookeeper.ErrNoNode)
+		switch {
+		case err == nil:
+		case missing, errors.Is(err, errBadRule):
+			rule = otherwise
+		default:
+			return Rule{}, err
+		}
+		if err := change(&rule); err != nil {
+			return Rule{}, err
+		}
+		data, err := encodeRule(rule)
+		if err == nil {
+			err = c.setRule(ctx, data, version, missing)
+		}
+		switch {
+		case err == nil:
+			return rule, nil
+		case ctx.Err() == nil && (errors.Is(err, zookeeper.ErrBadVersion) || errors.Is(err, zookeeper.ErrNoNode) ||
+			errors.Is(err, zookeeper.ErrNodeExists) || errors.Is(err, zookeeper.ErrUnknownOutcome)):
+			continue // the same change made twice is the change
+		}
+		return Rule{}, fmt.Errorf("store the rule: %w", err)
+	}
+}
+
+func (c *Client) setRule(ctx context.Context, data []byte, version int32, missing bool) error {
+	ctx, cancel := limited(ctx)
+	defer cancel()
+	if missing {
+		return c.zk.Create(ctx, ruleNode, data)
+	}
+	_, err := c.zk.Set(ctx, ruleNode, data, version)
+	return err
+}
+
+// errBadRule marks a stored rule that cannot be used.
+var errBadRule = errors.New("the stored rule cannot be used")
 
 // PutRule stores a rule in place of the present one. A rule that is not valid is
 // refused with every problem it has.

@@ -1,6 +1,7 @@
 package hotcount
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,26 +92,54 @@ func (r *Role) getRule(w http.ResponseWriter, _ *http.Request) {
 // putRule stores a rule for all processes. A field that is not given keeps its
 // value.
 func (r *Role) putRule(w http.ResponseWriter, req *http.Request) {
+	body, err := io.ReadAll(req.Body)
 	rule := *r.shared.rule.Load()
-	in := json.NewDecoder(req.Body)
-	in.DisallowUnknownFields()
-	err := in.Decode(&rule)
-	if err == nil && in.More() {
-		err = errors.New("there is more than one JSON value")
-	}
 	if err == nil {
-		err = rule.Validate()
+		err = merge(&rule, body)
 	}
 	if err != nil {
-		refuse(w, http.StatusBadRequest, fmt.Sprintf(`the rule is not stored: %v; send those fields of GET /api/rule that shall change, as in {"floor":300,"hold":"8s"}`, err))
+		refuseRule(w, err)
 		return
 	}
-	if !r.change(w, req, "the rule was not stored", func(ctx context.Context, _ string) error { return r.lists.PutRule(ctx, rule) }) {
+	// Onto the rule that is stored, which this process may not have heard of yet.
+	refused := false
+	if !r.change(w, req, "the rule was not stored", func(ctx context.Context, _ string) (err error) {
+		rule, err = r.lists.ChangeRule(ctx, r.cfg.Rule, func(stored *hotlist.Rule) error {
+			err := merge(stored, body)
+			refused = err != nil
+			return err
+		})
+		if refused {
+			refuseRule(w, err)
+			return errAnswered
+		}
+		return err
+	}) {
 		return
 	}
 	r.log.Info("rule stored by an operator", "rule", rule, "by", author(req))
 	answer(w, http.StatusOK, rule)
 }
+
+// merge changes the fields of a rule that are given.
+func merge(rule *hotlist.Rule, body []byte) error {
+	in := json.NewDecoder(bytes.NewReader(body))
+	in.DisallowUnknownFields()
+	if err := in.Decode(rule); err != nil {
+		return err
+	}
+	if in.More() {
+		return errors.New("there is more than one JSON value")
+	}
+	return rule.Validate()
+}
+
+func refuseRule(w http.ResponseWriter, err error) {
+	refuse(w, http.StatusBadRequest, fmt.Sprintf(`the rule is not stored: %v; send those fields of GET /api/rule that shall change, as in {"floor":300,"hold":"8s"}`, err))
+}
+
+// errAnswered says that a change was refused and the client told why.
+var errAnswered = errors.New("refused")
 
 // mark serves a change of one product's pin or ban, which the client logs.
 func (r *Role) mark(state string, apply func(ctx context.Context, id int64, by string) error) http.Handler {
@@ -135,6 +164,7 @@ func (r *Role) change(w http.ResponseWriter, req *http.Request, failed string, a
 	switch {
 	case err == nil:
 		return true
+	case errors.Is(err, errAnswered):
 	case errors.Is(err, hotlist.ErrFull):
 		refuse(w, http.StatusConflict, fmt.Sprintf("%s: %v: remove some first", failed, err))
 	default:

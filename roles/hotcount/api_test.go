@@ -170,6 +170,29 @@ func TestRuleChange(t *testing.T) {
 	})
 }
 
+// TestRuleChangesAtTheSameTime: two that change one field each both hold, whether
+// the second process has heard of the first change or not.
+func TestRuleChangesAtTheSameTime(t *testing.T) {
+	onBoth(t, 1, func(t *testing.T, w *world) {
+		a, b := w.started("a"), w.started("b")
+		for i := range 5 {
+			floor, cool := 300+i, 0.1+float64(i)/10
+			var both sync.WaitGroup
+			for p, body := range map[*process]string{a: fmt.Sprintf(`{"floor":%d}`, floor), b: fmt.Sprintf(`{"cool":%g}`, cool)} {
+				both.Go(func() {
+					if code, answer := p.ask(t, "PUT", "/api/rule", body); code != 200 {
+						t.Errorf("put %s: %d %v", body, code, answer)
+					}
+				})
+			}
+			both.Wait()
+			if rule, err := a.lists.GetRule(t.Context()); err != nil || rule.Floor != int64(floor) || fmt.Sprint(rule.Cool) != fmt.Sprintf("%g", cool) {
+				t.Errorf("the rule is %+v, %v; want floor %d and cool %g", rule, err, floor, cool)
+			}
+		}
+	})
+}
+
 // TestBadRequests: each says what to do.
 func TestBadRequests(t *testing.T) {
 	onBoth(t, 1, func(t *testing.T, w *world) {

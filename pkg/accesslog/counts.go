@@ -14,6 +14,8 @@ const (
 	// MaxHits is how many hits a counts record may have in all. It is far above what
 	// can happen between two flushes; windows can add up such records without overflow.
 	MaxHits = 1 << 40
+	// MaxGateway is the length of a gateway's id in bytes.
+	MaxGateway = 256
 )
 
 const (
@@ -29,7 +31,7 @@ type Count struct {
 
 // Counts is what one gateway has counted for one partition since its last record.
 type Counts struct {
-	Gateway  string  // id of the sender
+	Gateway  string  // id of the sender, at most MaxGateway bytes
 	Boot     int64   // when the sender's process started, ms since 1970
 	Sequence uint64  // number of the record among those of this process for the partition, from 1
 	Time     int64   // event time of all its hits, ms since 1970
@@ -87,6 +89,8 @@ func readCountsHeader(value []byte) (h countsHeader, err error) {
 	}
 	length := number[5]
 	switch {
+	case length > MaxGateway: // readers remember it
+		return h, fmt.Errorf("%w: counts whose gateway's id has %d bytes", ErrMalformed, length)
 	case length > uint64(len(b)):
 		return h, fmt.Errorf("%w: counts whose gateway is cut off", ErrMalformed)
 	case number[0] > MaxHits || number[1] > MaxCounts:

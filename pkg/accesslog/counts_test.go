@@ -243,3 +243,14 @@ func FuzzCountsRoundTrip(f *testing.F) {
 		}
 	})
 }
+
+// A gateway's id is bounded: readers remember every one they have seen.
+func TestGatewayOfCountsIsBounded(t *testing.T) {
+	var d accesslog.Decoder
+	for _, length := range []int{accesslog.MaxGateway, accesslog.MaxGateway + 1} {
+		value := accesslog.AppendCounts(nil, &accesslog.Counts{Gateway: strings.Repeat("g", length), Boot: 1, Sequence: 1, Time: 1, Counts: []accesslog.Count{{ID: 1, N: 1}}})
+		if _, err := d.Decode(value); (length > accesslog.MaxGateway) != errors.Is(err, accesslog.ErrMalformed) {
+			t.Errorf("an id of %d bytes: %v", length, err)
+		}
+	}
+}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"eshop/pkg/accesslog"
 	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
 	"eshop/pkg/kafka"
@@ -125,6 +126,8 @@ func (c *Config) complete() error {
 	c.AccessLog.complete(say)
 	if c.ID == "" {
 		say("the gateway role needs an id (--gateway.id)")
+	} else if len(c.ID) > accesslog.MaxGateway {
+		say("--gateway.id has %d bytes, above the %d that the access log has room for", len(c.ID), accesslog.MaxGateway)
 	}
 	if c.L1Bytes < 1<<20 {
 		say("--gateway.l1-bytes %d is below 1 MiB", c.L1Bytes)

@@ -1,6 +1,8 @@
 package kafka
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -153,5 +155,50 @@ func TestStalls25(t *testing.T) {
 func TestNextSequenceWraps(t *testing.T) {
 	if got := nextSequence(1<<31-3, 5); got != 2 {
 		t.Errorf("got %d, want 2", got)
+	}
+}
+
+// A record that was meant for a partition by hand never goes to another one: not
+// when it is offered, not when it waited, and not when the topic has shrunk since.
+func TestManualPartitionThatIsNotThere(t *testing.T) {
+	var dropped []int32
+	p, err := NewProducer(ProducerConfig{Config: Config{Brokers: []string{"a:1"}}, ManualPartition: true, OnDrop: func(r Record, reason string) {
+		if reason != DropRejected {
+			t.Errorf("dropped as %s, want %s", reason, DropRejected)
+		}
+		dropped = append(dropped, r.Partition)
+	}}, Deps{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	top := p.topic("t")
+	for _, id := range []int32{1, 5} { // before the layout is known
+		p.Offer(Record{Topic: "t", Partition: id})
+	}
+	sent := newItem(Record{Topic: "t", Partition: 9})
+	sent.done = make(chan error, 1)
+	p.admit(sent)
+	p.mu.Lock()
+	top.resize(4)
+	p.distribute(top)
+	p.mu.Unlock()
+	if err := <-sent.done; !errors.Is(err, ErrNoPartition) {
+		t.Errorf("sent to partition 9 of 4: got %v, want ErrNoPartition", err)
+	}
+	for _, id := range []int32{3, 4, -1} {
+		p.Offer(Record{Topic: "t", Partition: id})
+	}
+	if err := p.Send(t.Context(), Record{Topic: "t", Partition: 4}); !errors.Is(err, ErrNoPartition) {
+		t.Errorf("sent to partition 4 of 4: got %v, want ErrNoPartition", err)
+	}
+	p.mu.Lock()
+	top.resize(2)
+	p.distribute(top)
+	p.mu.Unlock()
+	if want := []int32{5, 4, -1, 3}; !slices.Equal(dropped, want) {
+		t.Errorf("dropped for partitions %v, want %v", dropped, want)
+	}
+	if s := p.Status(); s.Records != 1 || top.parts[0].count() != 0 || top.parts[1].count() != 1 {
+		t.Errorf("%d records are held, %d on partition 0; want 1, on partition 1", s.Records, top.parts[0].count())
 	}
 }

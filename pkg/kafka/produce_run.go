@@ -184,11 +184,20 @@ func (p *Producer) adopt(ctx context.Context, view *clusterView, wg *sync.WaitGr
 }
 
 // distribute moves the records that waited for the layout to their partitions.
-// They are on the books already, so the shares do not apply. Caller holds mu.
+// They are on the books already, so the shares do not apply. One for a partition
+// that the topic does not have is given up. Caller holds mu.
 func (p *Producer) distribute(t *topicQueue) {
 	waiting := t.waiting
 	t.waiting = nil
 	for _, it := range waiting {
+		if t.misplaced(it, p.cfg.ManualPartition) {
+			p.settle(1, it.size)
+			if it.done == nil {
+				p.drop(it, DropRejected)
+			}
+			it.finish(fmt.Errorf("send to topic %s: %w: %d", t.name, ErrNoPartition, it.rec.Partition))
+			continue
+		}
 		t.choose(it, p.cfg.ManualPartition, p.cfg.MaxRecords+1).push(it)
 	}
 }

@@ -53,7 +53,7 @@ const (
 	DropTooLarge      = "too_large"      // above MaxRecordBytes
 	DropClosed        = "closed"         // offered while or after Run ended
 	DropShutdown      = "shutdown"       // still unsent when the flush at the end of Run ran out of time
-	DropRejected      = "rejected"       // the broker refused it for good
+	DropRejected      = "rejected"       // the broker refused it for good, or the topic has no such partition
 )
 
 var (
@@ -61,6 +61,8 @@ var (
 	ErrTooLarge = errors.New("the record is too large")
 	// ErrClosed says that the producer's Run has ended or is ending.
 	ErrClosed = errors.New("the producer is closed")
+	// ErrNoPartition says that the topic does not have the partition that was picked by hand.
+	ErrNoPartition = errors.New("no such partition")
 )
 
 const recordOverhead = 64
@@ -181,6 +183,8 @@ func (p *Producer) Send(ctx context.Context, r Record) error {
 			return fmt.Errorf("send %d bytes to topic %s: %w", len(r.Key)+len(r.Value), r.Topic, ErrTooLarge)
 		case DropClosed:
 			return fmt.Errorf("send to topic %s: %w", r.Topic, ErrClosed)
+		case DropRejected:
+			return fmt.Errorf("send to topic %s: %w: %d", r.Topic, ErrNoPartition, r.Partition)
 		}
 		select {
 		case <-room:
@@ -256,6 +260,8 @@ func (p *Producer) admit(it *item) string {
 	if len(t.parts) == 0 {
 		t.waiting = append(t.waiting, it)
 		p.askRefresh()
+	} else if t.misplaced(it, p.cfg.ManualPartition) {
+		return DropRejected
 	} else {
 		q := t.choose(it, p.cfg.ManualPartition, p.share(len(t.parts)))
 		if q == nil {

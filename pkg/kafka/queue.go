@@ -43,16 +43,13 @@ type topicQueue struct {
 // choose picks the partition: by hand, by CRC-32/IEEE of the key modulo the
 // partitions (as lua-resty-kafka and librdkafka do, so that foreign producers
 // of the same topic agree with us), or round robin over partitions that have a
-// leader and room. Nil means that there is no room.
+// leader and room. Nil means that there is no room. The partition that was
+// picked by hand has to exist, see misplaced.
 func (t *topicQueue) choose(it *item, manual bool, share int) *partitionQueue {
 	n := len(t.parts)
 	switch {
 	case manual:
-		i := int(it.rec.Partition)
-		if i < 0 || i >= n {
-			i = 0
-		}
-		return t.parts[i].withRoom(share)
+		return t.parts[it.rec.Partition].withRoom(share)
 	case it.rec.Key != nil:
 		return t.parts[crc32.ChecksumIEEE(it.rec.Key)%uint32(n)].withRoom(share)
 	}
@@ -71,6 +68,12 @@ func (t *topicQueue) choose(it *item, manual bool, share int) *partitionQueue {
 		}
 	}
 	return second
+}
+
+// misplaced says that a partition picked by hand is not one of the topic's. What
+// is meant for it must not go to another: readers of that would take it for theirs.
+func (t *topicQueue) misplaced(it *item, manual bool) bool {
+	return manual && (it.rec.Partition < 0 || int(it.rec.Partition) >= len(t.parts))
 }
 
 // partitionQueue holds the records of one partition in order. batch is the one

@@ -22,6 +22,8 @@ type Assigned struct {
 	next   atomic.Int64
 	marked atomic.Int64 // -1 while nothing is
 	readAt atomic.Int64 // unix ns
+
+	checked atomic.Pointer[confirmed] // never nil
 }
 
 func newAssigned(g *GroupReader, s sarama.ConsumerGroupSession, in sarama.ConsumerGroupClaim, at place) *Assigned {
@@ -31,6 +33,7 @@ func newAssigned(g *GroupReader, s sarama.ConsumerGroupSession, in sarama.Consum
 	}
 	p.next.Store(at.start)
 	p.marked.Store(-1)
+	p.checked.Store(&confirmed{end: at.target, at: at.asked, next: at.start, since: time.Now()})
 	return p
 }
 
@@ -45,13 +48,16 @@ func (p *Assigned) Partitions() int { return int(p.g.partitions.Load()) }
 // next that the holder gave, the log is another one than before.
 func (p *Assigned) Start() int64 { return p.at.start }
 
-// Target is the end of the log when reading began.
-func (p *Assigned) Target() int64 { return p.at.target }
+// Target is the end of the log when reading began. See End for a log whose last
+// records are never handed over.
+func (p *Assigned) Target() int64 { return p.visible(p.at.target) }
 
 // End is the offset after the last record of the log, as of the newest answer
 // that brought records; End minus the next offset to read is the lag. It never
-// lies below the next offset.
-func (p *Assigned) End() int64 { return max(p.high(), p.at.target, p.next.Load()) }
+// lies below the next offset. What ends a transaction has an offset too and is not
+// handed over: when that is all that is left, which shows after some seconds in
+// which the brokers answer and nothing comes, the next offset is the end.
+func (p *Assigned) End() int64 { return p.visible(max(p.high(), p.at.target, p.next.Load())) }
 
 // Read waits for a record, a tick (n == 0) or the end of the assignment (ok ==
 // false, then and ever after). It takes as many records as are there, up to
@@ -104,8 +110,9 @@ func (p *Assigned) Read(tick <-chan time.Time, buf []Record) (n int, ok bool) {
 	return 0, ok
 }
 
-// Commit tells the broker that everything below next is done with. It is for
-// tools that show a group's lag; reading never begins there.
+// Commit tells the broker that everything below next is done with; the start of
+// an assignment is committed by itself. It is for tools that show a group's lag:
+// reading never begins there.
 func (p *Assigned) Commit(next int64) {
 	if next > p.marked.Load() {
 		p.session.MarkOffset(p.g.topic, p.partition, next, "")

@@ -33,6 +33,7 @@ func newTestAssigned(t testing.TB, start int64, capacity int) (p *Assigned, mess
 	messages, done = make(chan *sarama.ConsumerMessage, capacity), make(chan struct{})
 	p = &Assigned{g: g, partition: 3, at: place{start: start, target: start}, messages: messages, done: done, high: func() int64 { return 0 }}
 	p.next.Store(start)
+	p.checked.Store(&confirmed{end: start, next: start})
 	return p, messages, done
 }
 
@@ -167,5 +168,42 @@ func BenchmarkRead(b *testing.B) {
 		}
 		b.StartTimer()
 		p.Read(nil, buf)
+	}
+}
+
+// The end of a log whose last records are never handed over: it is reached once
+// the brokers have said the same for long enough and nothing was there to be read.
+func TestTailThatIsNoRecord(t *testing.T) {
+	p, messages, _ := newTestAssigned(t, 10, 4)
+	p.high = func() int64 { return 11 }
+	p.at.target = 11
+	begin := time.Now()
+	say := func(second int, end int64) { p.confirm(end, begin.Add(time.Duration(second)*time.Second)) }
+	want := func(what string, end, target int64) {
+		t.Helper()
+		if checked, _ := p.Checked(); p.End() != end || checked != end || p.Target() != target {
+			t.Errorf("%s: got end %d, checked %d, target %d; want %d, %d, %d", what, p.End(), checked, p.Target(), end, end, target)
+		}
+	}
+	for i := range 3 {
+		say(i, 11)
+		want("too early", 11, 11)
+	}
+	say(3, 11)
+	want("after 3 s", 10, 10)
+	messages <- &sarama.ConsumerMessage{Offset: 10}
+	want("it was a record after all", 11, 11)
+	if n, ok := p.Read(nil, make([]Record, 4)); n != 1 || !ok {
+		t.Fatalf("read %d, %v", n, ok)
+	}
+	want("read", 11, 11)
+	p.high = func() int64 { return 12 }
+	for i := range 4 {
+		say(4+i, 12)
+	}
+	want("another tail", 11, 11)
+	p.high = func() int64 { return 13 }
+	if got := p.End(); got != 13 {
+		t.Errorf("more has come behind the tail: end %d, want 13", got)
 	}
 }

@@ -148,6 +148,7 @@ func BenchmarkGroupReaderLatency(b *testing.B) {
 	slices.Sort(acks)
 	slices.Sort(reads)
 	b.ReportMetric(float64(acks[b.N/2].Microseconds()), "ack-p50-µs")
+	b.ReportMetric(float64(acks[b.N*99/100].Microseconds()), "ack-p99-µs")
 	b.ReportMetric(float64(reads[b.N/2].Microseconds()), "read-p50-µs")
 	b.ReportMetric(float64(reads[b.N*99/100].Microseconds()), "read-p99-µs")
 }

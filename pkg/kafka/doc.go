@@ -22,8 +22,8 @@
 //     and who sees to it that it moves.
 //   - group.go, claim.go, lane.go, group_status.go: the Group, which applies
 //     records key by key and commits what is applied.
-//   - group_reader.go, group_reader_start.go, assigned.go, group_reader_status.go:
-//     the GroupReader, whose partitions are read from where their holder says.
+//   - group_reader.go, group_reader_start.go, group_reader_check.go,
+//     assigned.go, group_reader_status.go: the GroupReader, whose partitions are read from where their holder says.
 //   - reader.go, partition_reader.go, decode.go: the Reader of all partitions.
 //   - topics.go, metrics.go: topics to create, metrics.
 package kafka

@@ -147,6 +147,8 @@ func (g *GroupReader) Setup(s sarama.ConsumerGroupSession) error {
 	}
 	g.partitions.Store(total)
 	g.began(s)
+	client := g.client
+	g.lookups.Go(func() { g.check(s.Context(), client) })
 	return nil
 }
 

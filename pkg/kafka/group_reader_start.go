@@ -11,7 +11,8 @@ import (
 // place is where the reading of a partition begins.
 type place struct {
 	start  int64
-	target int64  // the end of the log when it was asked
+	target int64 // the end of the log when it was asked
+	asked  time.Time
 	gap    string // why what lies between from and to is lost; "" when nothing is
 	from   int64
 	to     int64
@@ -75,6 +76,7 @@ func (g *GroupReader) lookup(ctx context.Context, client sarama.Client, partitio
 }
 
 func locateOnce(client sarama.Client, topic string, partition int32, from time.Time, next int64) (place, error) {
+	asked := time.Now()
 	// The end first: a record that comes in between is behind it, so it is not passed over.
 	end, err := client.GetOffset(topic, partition, sarama.OffsetNewest)
 	if err != nil {
@@ -91,7 +93,7 @@ func locateOnce(client sarama.Client, topic string, partition int32, from time.T
 	if start < 0 { // no record is as young as that
 		start = end
 	}
-	at := place{start: start, target: max(start, end)}
+	at := place{start: start, target: max(start, end), asked: asked}
 	switch {
 	case next > end:
 		at.gap, at.from, at.to = GapTruncated, next, end

@@ -55,6 +55,16 @@ func (p *partitionReader) run(ctx context.Context) {
 		}
 		p.hangUp()
 		p.r.askRefresh()
+		if errors.Is(err, sarama.ErrUnknownTopicOrPartition) {
+			// Under the same name there may be another topic by the next fetch, and
+			// our offset may be one of its: not before its id is asked for anew.
+			_, _, changed = p.r.leader(p.id)
+			select {
+			case <-ctx.Done():
+				return
+			case <-changed:
+			}
+		}
 		p.rest(ctx, changed)
 	}
 }

@@ -145,13 +145,18 @@ func (s *slowSink) Record(r kafka.Record) {
 func TestReaderGapOfRecreatedTopic(t *testing.T) {
 	onEach(t, func(t *testing.T, c cluster) {
 		topic := c.topic(t, 1)
-		p := c.producer(t, kafka.ProducerConfig{})
+		first, err := kafka.NewProducer(kafka.ProducerConfig{Config: c.config()}, kafka.Deps{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stopFirst := running(t, first.Run)
 		out := &sink{}
 		c.reader(t, kafka.ReaderConfig{Topic: topic, Replay: -1}, out)
 		for i := range 3 {
-			send(t, p, kafka.Record{Topic: topic, Value: fmt.Append(nil, "old ", i)})
+			send(t, first, kafka.Record{Topic: topic, Value: fmt.Append(nil, "old ", i)})
 		}
 		until(t, 30*time.Second, "the old ones are read", func() bool { return out.count() == 3 })
+		stopFirst() // a producer that asks for the topic may make it anew
 		admin := c.admin(t)
 		if err := admin.DeleteTopic(topic); err != nil {
 			t.Fatal(err)
@@ -160,6 +165,7 @@ func TestReaderGapOfRecreatedTopic(t *testing.T) {
 			err := admin.CreateTopic(topic, &sarama.TopicDetail{NumPartitions: 1, ReplicationFactor: -1}, false)
 			return err == nil
 		})
+		p := c.producer(t, kafka.ProducerConfig{})
 		for i := range 8 {
 			send(t, p, kafka.Record{Topic: topic, Value: fmt.Append(nil, "new ", i)})
 		}

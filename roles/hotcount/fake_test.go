@@ -37,6 +37,7 @@ type fakeLog struct {
 	partitions    int
 	start, target int64
 	end           atomic.Int64
+	hung          atomic.Pointer[time.Time] // since when no end is confirmed
 	committed     atomic.Int64
 	in            chan kafka.Record
 	gone          chan struct{}
@@ -49,11 +50,17 @@ func newFakeLog(start, target int64) *fakeLog {
 	return l
 }
 
-func (l *fakeLog) ID() int32         { return l.id }
-func (l *fakeLog) Partitions() int   { return l.partitions }
-func (l *fakeLog) Start() int64      { return l.start }
-func (l *fakeLog) Target() int64     { return l.target }
-func (l *fakeLog) End() int64        { return l.end.Load() }
+func (l *fakeLog) ID() int32       { return l.id }
+func (l *fakeLog) Partitions() int { return l.partitions }
+func (l *fakeLog) Start() int64    { return l.start }
+func (l *fakeLog) Target() int64   { return l.target }
+func (l *fakeLog) End() int64      { return l.end.Load() }
+func (l *fakeLog) Checked() (int64, time.Time) {
+	if at := l.hung.Load(); at != nil {
+		return l.End(), *at
+	}
+	return l.End(), time.Now()
+}
 func (l *fakeLog) Commit(next int64) { l.committed.Store(next) }
 
 func (l *fakeLog) Read(tick <-chan time.Time, buf []kafka.Record) (int, bool) {

@@ -17,7 +17,7 @@ import (
 // products at the latest, which takes a few milliseconds.
 const (
 	tickEvery     = 10 * time.Millisecond
-	evaluateAfter = 10 * time.Millisecond
+	evaluateAfter = tickEvery / 2 // so that no tick comes too early
 	evaluateWork  = 1 << 14
 	hotEvery      = 10 * time.Second // the hot list is published again, though nothing changed
 	topAfter      = 5 * time.Second  // the ranking is, if it has changed
@@ -33,6 +33,7 @@ type source interface {
 	Start() int64
 	Target() int64
 	End() int64
+	Checked() (end int64, at time.Time)
 	Read(tick <-chan time.Time, buf []kafka.Record) (n int, ok bool)
 	Commit(next int64)
 }
@@ -118,13 +119,21 @@ func (p *partition) step(now time.Time) {
 		p.rebuilt = true
 		p.c.win.Advance(p.asked.UnixMilli())
 	}
-	if p.c.next >= p.src.End() {
-		p.c.win.Advance(now.UnixMilli())
+	// What the brokers had when they were asked last has been counted, so it is at
+	// least that late. While they hang nobody knows what they will have, and the
+	// clock stands.
+	if end, at := p.src.Checked(); p.c.next >= max(end, p.src.End()) {
+		p.c.win.Advance(min(now.UnixMilli(), at.UnixMilli()))
 	}
 	p.watermark.Store(p.c.win.Watermark())
 	if former := p.pub.former.Swap(nil); former != nil {
-		p.detector.Restore(detected(former.Keys))
-		p.hot, p.restored = ids(former.Keys), true
+		// After a claim made anew this process knows better than whoever published
+		// in between, and says so at once.
+		if !p.restored {
+			p.detector.Restore(detected(former.Keys))
+			p.hot, p.restored = ids(former.Keys), true
+		}
+		p.hotAt = time.Time{}
 	}
 	rule := p.rule.Load()
 	if p.restored {

@@ -213,3 +213,46 @@ func TestShareOfTheRanking(t *testing.T) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 }
+
+// TestNothingCoolsWhileBrokersHang: without a confirmed end the clock stands, and
+// with one it runs again.
+func TestNothingCoolsWhileBrokersHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		l, end := r.assign(0, 0)
+		defer end()
+		settle(time.Second)
+		l.feed(counts("gw", 1, time.Now(), 7, 500), time.Now())
+		settle(time.Second)
+		hung := time.Now()
+		l.hung.Store(&hung)
+		settle(time.Minute)
+		if got := r.zk.hotNow(t); len(got.Keys) != 1 || got.Watermark != hung.UnixMilli() {
+			t.Errorf("after a minute of silence: got %v at %d, want product 7 at %d", got.Keys, got.Watermark, hung.UnixMilli())
+		}
+		l.hung.Store(nil)
+		settle(30 * time.Second)
+		if got := r.zk.hotNow(t); len(got.Keys) != 0 {
+			t.Errorf("the brokers answer and have nothing: got %v, want nothing hot", got.Keys)
+		}
+	})
+}
+
+// TestEveryTickEvaluates: ticks and evaluations do not miss each other.
+func TestEveryTickEvaluates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		_, end := r.assign(0, 0)
+		defer end()
+		settle(time.Second)
+		p, n := r.h.holds()[0], 0
+		for last := p.watermark.Load(); n < 50; n++ {
+			settle(tickEvery)
+			now := p.watermark.Load()
+			if now == last {
+				t.Fatalf("tick %d evaluated nothing", n)
+			}
+			last = now
+		}
+	})
+}

@@ -82,8 +82,10 @@ func (h *holder) hold(ctx context.Context, src source) {
 		drain(src)
 		return
 	}
+	whole := false
+	defer func() { h.close(p, whole) }()
 	p.run(ctx)
-	h.close(p)
+	whole = true
 }
 
 // open makes the partition's state; nil when the records that will be read are
@@ -117,12 +119,16 @@ func (h *holder) open(src source) *partition {
 	return p
 }
 
-// close keeps the counter of a partition that was taken away.
-func (h *holder) close(p *partition) {
+// close keeps the counter of a partition that was taken away, unless counting
+// ended in a panic: it may have left a record half counted.
+func (h *holder) close(p *partition, whole bool) {
 	id := p.src.ID()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.held, id)
+	if !whole {
+		return
+	}
 	p.c.released = time.Now()
 	h.kept[id] = p.c
 	h.log.Info("partition given up", "partition", id, "next", p.c.next)

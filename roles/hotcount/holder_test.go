@@ -226,3 +226,28 @@ func moves(t *testing.T, seed uint64) {
 		t.Errorf("seed %d: only %d hot lists and %d rankings were published", seed, len(hots), len(tops))
 	}
 }
+
+// TestPanicLeavesNothing: a partition whose counting panicked is not held any
+// more, and what it had counted is not used.
+func TestPanicLeavesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t)
+		r.h.Start(0)
+		func() {
+			defer func() {
+				if recover() == nil {
+					t.Error("the panic was lost: the group would not take the partition anew")
+				}
+			}()
+			r.h.hold(t.Context(), broken{newFakeLog(0, 0)})
+		}()
+		if _, next := r.h.Start(0); next != -1 || len(r.h.holds()) != 0 {
+			t.Errorf("after a panic: next %d, %d partitions held; want -1, none", next, len(r.h.holds()))
+		}
+	})
+}
+
+// broken is a partition that cannot be read.
+type broken struct{ *fakeLog }
+
+func (broken) Read(<-chan time.Time, []kafka.Record) (int, bool) { panic("broken") }

@@ -49,6 +49,8 @@ func (c *Config) complete() error {
 	var bad []error
 	if c.ID == "" {
 		bad = append(bad, errors.New("the hotcount role needs an id (--hotcount.id)"))
+	} else if len(c.ID) > hotlist.MaxHolder {
+		bad = append(bad, fmt.Errorf("--hotcount.id has %d bytes, above the %d that the lists have room for", len(c.ID), hotlist.MaxHolder))
 	}
 	if err := c.Rule.Validate(); err != nil {
 		bad = append(bad, fmt.Errorf("the initial rule of --hotcount.window, --hotcount.floor, --hotcount.factor, --hotcount.hold and --hotcount.top: %w", err))

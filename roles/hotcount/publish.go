@@ -16,6 +16,7 @@ const (
 	publishTimeout = 5 * time.Second        // of one write
 	publishAgain   = 200 * time.Millisecond // after a failure
 	publishGap     = 20 * time.Millisecond  // between two writes of a hot list: every one is read by every gateway
+	complainAgain  = time.Minute            // between two log lines on failures of a partition
 	claimAgain     = 20 * time.Second       // after another process was found to have claimed the partition
 )
 
@@ -49,6 +50,7 @@ type publisher struct {
 	generation atomic.Int64
 	// superseded says that another process has claimed the partition.
 	superseded atomic.Bool
+	complained time.Time // of run
 
 	mail  chan struct{} // capacity 1: there is something in the mailbox
 	mu    sync.Mutex
@@ -153,7 +155,10 @@ func (p *publisher) claimIt(ctx context.Context) (lists, error) {
 func (p *publisher) failed(ctx context.Context, what string, err error) {
 	if ctx.Err() == nil {
 		p.metrics.publishErrors.Inc()
-		p.log.Info(what, "err", err)
+		if now := time.Now(); now.Sub(p.complained) >= complainAgain {
+			p.complained = now
+			p.log.Warn(what, "err", err)
+		}
 	}
 }
 

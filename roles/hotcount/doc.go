@@ -18,8 +18,10 @@
 //
 //   - Event time is what a counts record states, else the time of the Kafka record.
 //   - The watermark is the highest event time seen. When the partition has been
-//     read to its end this process's clock moves it on, so that products cool when
-//     the traffic stops.
+//     read to the end that the brokers confirm once a second, the time of that
+//     question moves it on, so that products cool when the traffic stops and not
+//     when the brokers hang. The end of a transaction, which is no record, is passed
+//     over after some seconds.
 //   - An event older than the window is late: it is counted as such and dropped. No
 //     list that is published later could contain it.
 //   - An event more than a second ahead of this process's clock, or without a time,
@@ -29,6 +31,13 @@
 //   - A counts record that was there before, by its sender's sequence, is dropped;
 //     gaps in a sequence are counted.
 //   - What cannot be read is counted by reason and passed over.
+//
+// Clocks that differ by more than the window cost hits: what a gateway says whose
+// clock is behind by that much is late, all of it. Keep the clocks together, and
+// watch _skipped_total and _future_total.
+//
+// _events_total counts what this process has counted: a window that is rebuilt
+// counts again what was counted before, here or elsewhere.
 //
 // The rule is evaluated every 10 ms while there is something new and on a tick
 // otherwise. A changed hot set goes out at once, else every 10 s; a changed ranking
@@ -42,7 +51,12 @@
 // published: a half-built window would cool what is hot. The hot set begins as the
 // former holder published it, so a move does not flap. The claim on the lists is a
 // fencing token: a former holder that comes back late is refused and stops. Should
-// it be the one that comes back late that claims, the true holder claims again.
+// it be the one that comes back late that claims, the true holder claims again,
+// keeps its own set, and publishes it at once.
+//
+// The tokens are those of one ZooKeeper ensemble. After a restore from another one
+// the lists may bear higher generations than are given out now, and every process
+// takes itself for superseded: delete the nodes below hot/ and top/ then.
 //
 // # The admin API
 //
@@ -53,12 +67,13 @@
 //	POST|DELETE /api/ban?id=     never hot
 //	GET /api/live                server-sent events, one a second, see event
 //
-// Every process answers for all partitions: its own are live, the others as of
-// their last lists. Changes are for all processes and are logged with the author.
+// Every process answers for all partitions: its own are as of the
+// last second, the others as of their last lists. Changes are for all processes and are logged with the author.
 //
 // # When a dependency is away
 //
-//	Kafka      the lists stand as they are; the group gives partitions up after its
+//	Kafka      the lists stand as they are, also while brokers hang: no end is
+//	           confirmed, so no clock runs; the group gives partitions up after its
 //	           session timeout and reads on, or again, when brokers are back
 //	ZooKeeper  counting goes on with the last known rule, gateways keep the last lists;
 //	           afterwards the newest lists are published. At the start: the initial

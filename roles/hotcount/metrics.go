@@ -33,7 +33,7 @@ func newMetrics(reg prometheus.Registerer, h *holder) (*metrics, error) {
 	vec := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "eshop_" + name, Help: help}, labels)
 	}
-	events := vec("hotcount_events_total", "Hits counted, by the form of their record: counts, request (as the gateways write it), foreign (took the full JSON decoder).", "shape")
+	events := vec("hotcount_events_total", "Hits counted, again when a window is rebuilt, by the form of their record: counts, request (as the gateways write it), foreign (took the full JSON decoder).", "shape")
 	skipped := vec("hotcount_skipped_total", "What was not counted: records that are malformed, name no_product, or are a duplicate; and hits that came late, when no window could hold them any more.", "reason")
 	changes := vec("hotcount_changes_total", "Products that turned hot by the rule, and that cooled.", "change")
 	m := &metrics{

@@ -51,6 +51,7 @@ type Role struct {
 	lastToken     atomic.Pointer[sharedToken]
 	refreshes     chan *entry
 	announcements chan catalog.Invalidation
+	prewarm       *prewarm
 	metrics       *metrics
 
 	server   *http.Server
@@ -111,11 +112,13 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if err != nil {
 		return fail("the change feed", err)
 	}
+	r.prewarm = newPrewarm(r)
 	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsBus)
 	if deps.Admin != nil {
 		deps.Admin.Explain("cache", r.explain)
 		deps.Admin.Purge("cache", r.purge)
 		deps.Admin.AddSection("cache", r.status)
+		r.prewarm.serve(deps.Admin)
 	}
 	r.server = &http.Server{
 		Handler:           docapi.NewHandler(docapi.HandlerConfig{Token: cfg.ClusterToken, Timeout: cfg.FillTimeout}, deps.Catalog, r),
@@ -168,10 +171,11 @@ func (r *Role) Run(ctx context.Context) error {
 	g.Add("producer", lifecycle.Started(r.producer.Run))
 	g.Add("bus", lifecycle.Started(r.bus.Run))
 	g.Add("leader", lifecycle.Started(r.lead))
-	// These stop in reverse: no request, then no refresh, then nothing is left
+	// These stop in reverse: no request, then no prewarm and no refresh, then nothing is left
 	// that could have something to announce.
 	g.Add("announcements", lifecycle.Started(r.announceLoop))
 	g.Add("refreshes", lifecycle.Started(r.refreshLoop))
+	g.Add("prewarm", lifecycle.Started(r.prewarm.run))
 	g.Add("http", lifecycle.Started(r.serve))
 	g.Add("members", lifecycle.Started(r.group.Run))
 	g.Add("feed", lifecycle.Started(r.feed.Run))

@@ -56,6 +56,18 @@ type Config struct {
 	// Parallel changes handled at once (32).
 	Parallel int
 
+	// PrewarmTop bounds the products of the ranking that a prewarm fills Redis
+	// with (50000, which is also the most).
+	PrewarmTop int
+	// PrewarmParallel batches under way at once (4), each of PrewarmBatch
+	// documents (128) or less.
+	PrewarmParallel, PrewarmBatch int
+	// PrewarmRate bounds how many documents a second a prewarm asks of the origin (10000).
+	PrewarmRate int
+	// PrewarmCheck is how often the holder of the prewarm's lock looks whether
+	// Redis is empty, to start one by itself (10 s). Negative: never.
+	PrewarmCheck time.Duration
+
 	Redis     rediscluster.Config
 	Kafka     kafka.Config
 	ZooKeeper zookeeper.Config
@@ -78,6 +90,11 @@ func (c *Config) complete() error {
 	c.Heartbeat = cmp.Or(c.Heartbeat, time.Second)
 	c.AnnounceLimit = cmp.Or(c.AnnounceLimit, 30*time.Second)
 	c.Parallel = cmp.Or(c.Parallel, 32)
+	c.PrewarmTop = cmp.Or(c.PrewarmTop, maxPlan)
+	c.PrewarmParallel = cmp.Or(c.PrewarmParallel, 4)
+	c.PrewarmBatch = cmp.Or(c.PrewarmBatch, 128)
+	c.PrewarmRate = cmp.Or(c.PrewarmRate, 10_000)
+	c.PrewarmCheck = cmp.Or(c.PrewarmCheck, 10*time.Second)
 	c.Addr = cmp.Or(c.Addr, ":8082")
 	c.TopicChange = cmp.Or(c.TopicChange, "cache-message")
 	c.TopicInvalidate = cmp.Or(c.TopicInvalidate, "cache-invalidate")
@@ -91,6 +108,12 @@ func (c *Config) complete() error {
 		bad = append(bad, fmt.Errorf("--cache.addr %q is not host:port: %w", c.Addr, err))
 	} else if c.ClusterToken == "" && !membership.OnLoopback(c.Addr) {
 		bad = append(bad, fmt.Errorf("--cache.addr %q is reachable from other machines: set --cluster.token-file, or listen on 127.0.0.1", c.Addr))
+	}
+	if c.PrewarmTop < 1 || c.PrewarmTop > maxPlan {
+		bad = append(bad, fmt.Errorf("a prewarm of %d products is not possible: 1 to %d", c.PrewarmTop, maxPlan))
+	}
+	if c.PrewarmParallel < 1 || c.PrewarmBatch < 1 || c.PrewarmRate < 1 {
+		bad = append(bad, fmt.Errorf("a prewarm of %d batches of %d documents at once, %d a second, does not get on", c.PrewarmParallel, c.PrewarmBatch, c.PrewarmRate))
 	}
 	return errors.Join(bad...)
 }

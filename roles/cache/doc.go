@@ -5,6 +5,13 @@
 // Endpoints (--cache.addr): /v1/doc/<kind>/<id>, /v1/docs (package docapi) and
 // the replaced cache service's /getProductInfo and /getShopInfo.
 //
+// Admin endpoints: /api/explain, /api/purge, and for the prewarm
+//
+//	POST /api/prewarm  202 and the generation that was asked for; 409 and the state of the one
+//	                   under way, wherever it is; 503 without ZooKeeper. Needs the admin token.
+//	GET /api/prewarm   the latest generation in any process: state (none, waiting, running,
+//	                   finished), counters, products a second, seconds left, what it waits for
+//
 // Messages: reads the topic of changes as a consumer group, writes the topic of
 // invalidations (and, as the elected leader, its heartbeats), reads that topic
 // itself, and puts what it cannot read on the topic of dead letters.
@@ -15,6 +22,19 @@
 // old copy back, pull.go for the order of token, pull and write, and change.go
 // for why a crash anywhere loses nothing.
 //
+// A prewarm fills Redis from the ranking that hotcount publishes, and with what
+// the products' pages show beside them: by command, and by itself when nothing of
+// the ranking is in Redis. One process of the fleet does it at a time, under the
+// lock "prewarm"; another goes on where it stopped. Nodes below the root:
+//
+//	prewarm/request  the generation that was asked for last, by whom and why
+//	prewarm/plan     its products, in their order
+//	prewarm/state    how far it is: counters, cursor, marks of what has failed
+//
+// See prewarm.go for who does it, prewarm_node.go for why a paused process
+// cannot turn the state back, prewarm_walk.go for the order in which a plan is
+// gone through, and prewarm_fill.go for the batches.
+//
 // When a dependency is away:
 //
 //	Redis      answers come from the heap (marked stale) or from the origin, unstored; changes wait
@@ -23,6 +43,12 @@
 //	ZooKeeper  hits are unaffected; a cold key is pulled without a token and kept for 2 s; changes wait
 //	origin     copies in the heap and in Redis are served however old; the breaker opens; changes wait
 //
+// A prewarm waits, and tells for what, when Redis or ZooKeeper is away, the
+// origin's breaker open or its bulkhead full, and when half of the queue of
+// announcements waits for Kafka. What fails otherwise is tried again at its end,
+// three times, and then left to the next read.
+//
 // Metrics: eshop_changes_total, eshop_change_lag_seconds, eshop_redis_repairs_total,
-// eshop_l1_*, eshop_cache_*, eshop_bus_leader and those of the packages it uses.
+// eshop_prewarm_documents_total, eshop_prewarm_running, eshop_prewarm_seconds, eshop_l1_*,
+// eshop_cache_*, eshop_bus_leader and those of the packages it uses.
 package cache

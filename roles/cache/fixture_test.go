@@ -2,6 +2,7 @@ package cache_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -14,6 +15,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
 	"eshop/pkg/docapi"
 	"eshop/pkg/embedded"
@@ -27,6 +29,9 @@ import (
 	"eshop/roles/cache"
 )
 
+// adminToken is that of every role's admin listener.
+const adminToken = "correct horse battery staple"
+
 // world is a set of embedded servers and the cache processes on them.
 type world struct {
 	t       testing.TB
@@ -37,12 +42,21 @@ type world struct {
 	servers *embedded.Servers
 	store   *rediscluster.Store
 	roles   []*cache.Role
+	stops   []func()        // of each role: its context ends and Run has returned
+	admins  []*admin.Server // of each role
 	cat     *catalog.Catalog
 }
 
 func (w *world) topic(name string) string { return w.name + "." + name }
 
 func TestMain(m *testing.M) {
+	if text := os.Getenv(childVariable); text != "" {
+		if err := runChild(text); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) { lab.Close(); os.Exit(code) }),
 		// a pool's probe of a dead server ends within a second of the pool's own end
 		goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"),
@@ -72,17 +86,22 @@ func onBoth(t *testing.T, n int, adjust func(*cache.Config), body func(t *testin
 	})
 }
 
+// prefixed are the kinds of documents with Redis keys of a world's own.
+func prefixed(name string) []catalog.Kind {
+	kinds := catalog.DefaultKinds()
+	for i := range kinds {
+		kinds[i].Prefix = name + ":" + kinds[i].Prefix
+	}
+	return kinds
+}
+
 // newWorldOn starts the embedded servers that are not given. Everything in it
 // has a name of its own, so that worlds can share servers.
 func newWorldOn(t testing.TB, given embedded.Config, n int, adjust func(*cache.Config)) *world {
 	t.Helper()
 	w := &world{t: t, name: lab.Name(t)}
-	kinds := catalog.DefaultKinds()
-	for i := range kinds {
-		kinds[i].Prefix = w.name + ":" + kinds[i].Prefix
-	}
 	var err error
-	if w.cat, err = catalog.New(kinds, nil); err != nil {
+	if w.cat, err = catalog.New(prefixed(w.name), nil); err != nil {
 		t.Fatal(err)
 	}
 	given.TopicChange, given.Catalog = w.topic("change"), w.cat
@@ -110,11 +129,7 @@ func newWorldOn(t testing.TB, given embedded.Config, n int, adjust func(*cache.C
 	}
 	t.Cleanup(func() { w.store.Close() })
 	for i := range n {
-		cfg := cache.Config{ID: fmt.Sprintf("cache-%d", i), Addr: "127.0.0.1:0",
-			Redis: rediscluster.Config{Addrs: w.redis}, Kafka: w.kafka,
-			ZooKeeper:   zookeeper.Config{Servers: w.zk, Root: "/" + w.name},
-			Origin:      origin.Config{BaseURL: servers.Origin.URL()},
-			TopicChange: w.topic("change"), TopicInvalidate: w.topic("invalidate"), TopicDead: w.topic("dead"), Group: w.topic("group")}
+		cfg := w.config(i, servers.Origin.URL())
 		if adjust != nil {
 			adjust(&cfg)
 		}
@@ -123,25 +138,38 @@ func newWorldOn(t testing.TB, given embedded.Config, n int, adjust func(*cache.C
 	return w
 }
 
+// config is that of the i-th cache process.
+func (w *world) config(i int, originURL string) cache.Config {
+	return cache.Config{ID: fmt.Sprintf("cache-%d", i), Addr: "127.0.0.1:0",
+		Redis: rediscluster.Config{Addrs: w.redis}, Kafka: w.kafka,
+		ZooKeeper:   zookeeper.Config{Servers: w.zk, Root: "/" + w.name},
+		Origin:      origin.Config{BaseURL: originURL},
+		TopicChange: w.topic("change"), TopicInvalidate: w.topic("invalidate"), TopicDead: w.topic("dead"), Group: w.topic("group")}
+}
+
 func (w *world) start(cfg cache.Config) *cache.Role {
 	w.t.Helper()
 	ready := new(lifecycle.Ready)
-	r, err := cache.New(cfg, cache.Deps{Log: logger(w.t).With("cache", cfg.ID), Catalog: w.cat, Ready: ready})
+	adm := admin.New(admin.Config{Addr: "127.0.0.1:0", Token: adminToken}, admin.Deps{Ready: ready})
+	r, err := cache.New(cfg, cache.Deps{Log: logger(w.t).With("cache", cfg.ID), Catalog: w.cat, Ready: ready, Admin: adm})
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	if err := r.Listen(); err != nil {
+	if err := errors.Join(r.Listen(), adm.Listen()); err != nil {
 		w.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
+	done := make(chan error, 2)
 	go func() { done <- r.Run(ctx) }()
-	w.t.Cleanup(func() {
+	go func() { done <- adm.Run(ctx) }()
+	stop := sync.OnceFunc(func() {
 		cancel()
-		if err := <-done; err != nil {
+		if err := errors.Join(<-done, <-done); err != nil {
 			w.t.Errorf("%s: Run: %v", cfg.ID, err)
 		}
 	})
+	w.t.Cleanup(stop)
+	w.stops, w.admins = append(w.stops, stop), append(w.admins, adm)
 	w.until("ready", func() (bool, string) {
 		return ready.OK(), strings.Join(ready.Reasons(), "; ")
 	})
@@ -152,9 +180,14 @@ func (w *world) start(cfg cache.Config) *cache.Role {
 // until polls a condition; it must hold within ten seconds.
 func (w *world) until(what string, ok func() (bool, string)) {
 	w.t.Helper()
+	w.untilWithin(10*time.Second, what, ok)
+}
+
+func (w *world) untilWithin(limit time.Duration, what string, ok func() (bool, string)) {
+	w.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(limit)
 	for {
 		good, state := ok()
 		if good {
@@ -163,7 +196,7 @@ func (w *world) until(what string, ok func() (bool, string)) {
 		select {
 		case <-tick.C:
 		case <-deadline:
-			w.t.Fatalf("not within 10 s: %s (now: %s)", what, state)
+			w.t.Fatalf("not within %v: %s (now: %s)", limit, what, state)
 		}
 	}
 }
@@ -180,21 +213,26 @@ func (w *world) load(i int, key catalog.Key) docapi.Reply {
 // edit changes a document at the origin, which publishes the change.
 func (w *world) edit(method string, key catalog.Key, body string) {
 	w.t.Helper()
+	if code, text, err := w.atOrigin(method, key, body); err != nil || code >= 300 {
+		w.t.Fatalf("%s %v: %d %s (%v)", method, key, code, text, err)
+	}
+}
+
+// atOrigin sends one request to where documents are edited.
+func (w *world) atOrigin(method string, key catalog.Key, body string) (code int, text string, err error) {
 	url := fmt.Sprintf("%s/%ss/%d", w.servers.Origin.URL(), key.Kind, key.ID)
 	req, err := http.NewRequestWithContext(w.t.Context(), method, url, strings.NewReader(body))
 	if err != nil {
-		w.t.Fatal(err)
+		return 0, "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		w.t.Fatal(err)
+		return 0, "", err
 	}
 	defer resp.Body.Close()
-	if resp.StatusCode >= 300 {
-		text, _ := io.ReadAll(resp.Body)
-		w.t.Fatalf("%s %s: %s: %s", method, url, resp.Status, text)
-	}
+	raw, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(raw), err
 }
 
 func product(id int64) catalog.Key { return catalog.Key{Kind: "product", ID: id} }
@@ -246,6 +284,16 @@ func (c *collector) values() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return append([]string(nil), c.list...)
+}
+
+// documents are the values of the invalidation topic that are no heartbeats.
+func (c *collector) documents() (list []string) {
+	for _, v := range c.values() {
+		if !strings.Contains(v, `"heartbeat"`) {
+			list = append(list, v)
+		}
+	}
+	return list
 }
 
 func (c *collector) len() int { return len(c.values()) }

@@ -17,6 +17,10 @@ type metrics struct {
 	overloaded    prometheus.Counter
 	dropped       *prometheus.CounterVec
 	leader        prometheus.Gauge
+
+	prewarmed      *prometheus.CounterVec
+	prewarming     prometheus.Gauge
+	prewarmSeconds prometheus.Histogram
 }
 
 func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
@@ -37,8 +41,14 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		overloaded:    counter("cache_overloaded_total", "Reads refused because too many loads were under way."),
 		dropped:       vec("cache_dropped_total", "Background work dropped because its queue was full.", "queue"),
 		leader:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "eshop_bus_leader", Help: "1 while this process sends the bus's heartbeats."}),
+
+		prewarmed:  vec("prewarm_documents_total", "Documents that prewarms of this process looked at, by what became of them: pulled, present (and young enough), absent, failed.", "outcome"),
+		prewarming: prometheus.NewGauge(prometheus.GaugeOpts{Name: "eshop_prewarm_running", Help: "1 while this process fills Redis from the ranking."}),
+		prewarmSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_prewarm_seconds",
+			Help: "Time from the begin of a prewarm to its end, by the process that ended it.", Buckets: prometheus.ExponentialBuckets(0.125, 2, 14)}),
 	}
-	all := []prometheus.Collector{m.changes, m.changeLag, m.repairs, m.stale, m.unverified, m.refreshErrors, m.overloaded, m.dropped, m.leader}
+	all := []prometheus.Collector{m.changes, m.changeLag, m.repairs, m.stale, m.unverified, m.refreshErrors, m.overloaded, m.dropped, m.leader,
+		m.prewarmed, m.prewarming, m.prewarmSeconds}
 	for name, fill := range map[string]func() int{
 		"refresh":      func() int { return len(r.refreshes) },
 		"announcement": func() int { return len(r.announcements) },

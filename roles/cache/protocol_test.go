@@ -76,24 +76,16 @@ func TestInvariant2TokenBeforePull(t *testing.T) {
 func TestPitfall8FillsAreNotBroadcast(t *testing.T) {
 	onBoth(t, 2, nil, func(t *testing.T, w *world) {
 		bus := w.collect(w.topic("invalidate"))
-		documents := func() (list []string) {
-			for _, v := range bus.values() {
-				if !strings.Contains(v, `"heartbeat"`) {
-					list = append(list, v)
-				}
-			}
-			return list
-		}
 		for id := int64(30); id < 60; id++ {
 			w.load(int(id)%2, product(id))
 		}
 		w.edit(http.MethodPut, product(30), `{"price":1}`)
-		w.until("the change is announced", func() (bool, string) { return len(documents()) > 0, "nothing" })
+		w.until("the change is announced", func() (bool, string) { return len(bus.documents()) > 0, "nothing" })
 		beats := len(bus.values())
 		w.until("two more heartbeats, behind which a fill's message would stand", func() (bool, string) {
 			return len(bus.values()) >= beats+4, fmt.Sprint(len(bus.values()))
 		})
-		if got := documents(); len(got) != 1 || !strings.Contains(got[0], `"id":30`) {
+		if got := bus.documents(); len(got) != 1 || !strings.Contains(got[0], `"id":30`) {
 			t.Errorf("the bus has %q, want the one change", got)
 		}
 	})

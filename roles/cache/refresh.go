@@ -13,8 +13,11 @@ import (
 const (
 	refreshWorkers = 8
 	refreshQueue   = 4096
-	// announceQueue bounds the announcements that wait for the brokers.
-	announceQueue = 4096
+	// announceQueue bounds the announcements that wait for the brokers, and
+	// announceWorkers those that are on their way: each waits for all replicas,
+	// and a prewarm may have replaced thousands of documents.
+	announceQueue   = 4096
+	announceWorkers = 16
 )
 
 // refreshIfOld asks for a background pull of a document that has not been pulled
@@ -89,12 +92,23 @@ func (r *Role) announceLater(inv catalog.Invalidation) {
 // turn: a partition without a leader must not hold up the rest.
 const announceLimit = 2 * time.Second
 
-// announceLoop works until ctx ends and then for at most announceLimit more.
+// announceLoop works until ctx ends and then for at most announceLimit more. Two
+// announcements of one document may change places: whoever hears of them goes by
+// their stamps.
 func (r *Role) announceLoop(ctx context.Context) error {
 	last, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(announceLimit, cancel) })
 	defer stop()
+	var wg sync.WaitGroup
+	for range announceWorkers {
+		wg.Go(func() { r.announceQueued(ctx, last) })
+	}
+	wg.Wait()
+	return nil
+}
+
+func (r *Role) announceQueued(ctx, last context.Context) {
 	for {
 		select {
 		case inv := <-r.announcements:
@@ -104,7 +118,7 @@ func (r *Role) announceLoop(ctx context.Context) error {
 		}
 		select { // the queue is empty
 		case <-ctx.Done():
-			return nil
+			return
 		case inv := <-r.announcements:
 			r.announce(last, inv)
 		}

@@ -55,6 +55,7 @@ func (l *load) detect(id, rate int, from int64) time.Duration {
 	var seen time.Time
 	for i, c := range probes {
 		l.f.until(fmt.Sprintf("product %d is hot at gateway %d", id, i), func() (bool, string) {
+			s.count() // it is a request like the others
 			_, status := c.get(path)
 			hit, hot := hitHere(answer{header: map[string][]string{"Cache-Status": {status}}})
 			seen = time.Now()

@@ -27,6 +27,13 @@ type stream struct {
 	close func()
 }
 
+// count is called before each request.
+func (s *stream) count() {
+	if s.sent.Add(1) == s.mark {
+		s.at.Store(time.Now().UnixNano())
+	}
+}
+
 // begin sends rate requests a second until the stream is closed, or the test
 // ends, with six connections to each gateway. It never runs ahead to make up
 // for a delay of more than 20 ms.
@@ -41,9 +48,7 @@ func (l *load) begin(rate int, mark int64, path func() string) *stream {
 		wg.Go(func() {
 			defer c.Close()
 			for range due {
-				if n := s.sent.Add(1); n == s.mark {
-					s.at.Store(time.Now().UnixNano())
-				}
+				s.count()
 				if status, _ := c.get(path()); status != 200 {
 					l.failed.Add(1)
 				}

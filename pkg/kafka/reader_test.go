@@ -81,6 +81,7 @@ func TestReaderPicksUpTopicAndPartitions(t *testing.T) {
 			t.Fatal(err)
 		}
 		p := c.producer(t, kafka.ProducerConfig{ManualPartition: true})
+		until(t, 30*time.Second, "the producer knows the new partitions", func() bool { return p.Partitions(topic) == 3 })
 		send(t, p, kafka.Record{Topic: topic, Partition: 0, Value: []byte("zero")})
 		until(t, 30*time.Second, "the new partition is written", func() bool {
 			send(t, p, kafka.Record{Topic: topic, Partition: 2, Value: []byte("two")})

@@ -91,7 +91,7 @@ func TestPrewarmWithoutOrigin(t *testing.T) {
 // origin for it, and it goes on when Redis is back, empty as it may be.
 func TestPrewarmWithoutRedis(t *testing.T) {
 	shopServer := newBigShop(t)
-	w := newWorld(t, 1, func(c *cache.Config) { c.Origin.BaseURL, c.PrewarmCheck = shopServer.url, -1 })
+	w := newWorld(t, 1, func(c *cache.Config) { c.Origin.BaseURL = shopServer.url })
 	w.rank(ids(1, 2000))
 	half, open := w.midway(0, shopServer, 2000)
 	addr := w.servers.Redis.Addr()

@@ -130,7 +130,7 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Text(&g.template, "gateway.template", "file", "", "html/template file of the product page; without it the bundled one")
 	set.Duration(&g.maxStaleness, "gateway.max-staleness", 30*time.Second, time.Second, "without news from the bus for so long, copies are checked before use")
 	set.Range(&g.softTTL, "gateway.soft-ttl", config.DurationRange{Min: 600 * time.Second, Max: 1200 * time.Second}, time.Second, "age at which a page is refreshed in the background, drawn from this range")
-	set.Checked(&g.accessLog, "gateway.access-log", "mode", "counts", "what the topic gets: counts (hits per product, every 20 ms), full (a record a request), sampled:1/N, or off", checkAccessLog)
+	set.Checked(&g.accessLog, "gateway.access-log", "mode", "counts", "what the topic gets: counts (hits per product), full (a record a request), sampled:1/N, or off", checkAccessLog)
 	set.Words(&g.logRedact, "gateway.access-log-redact", "header,...", "headers left out of full records, besides cookies and credentials")
 	set.Switch(&g.logClient, "gateway.access-log-client", false, "full records tell the client's address")
 }

@@ -34,6 +34,12 @@ type accessLog struct {
 	records, bytes int64
 	// partitions of the topic, 0 while unknown. Written by run.
 	partitions atomic.Int64
+	floor      atomic.Int64 // of the hot rule
+
+	// hot and gateways say what is hot already, and how many share the traffic.
+	// The role sets them before run.
+	hot      func(id int64) bool
+	gateways func() int
 
 	counts   counts
 	recorder recorder
@@ -50,7 +56,7 @@ const (
 	// defaultFloor is the hot rule's floor until setHotFloor tells of another.
 	defaultFloor = 200
 	// shareOfFloor and minShare: a product with an eighth of the floor's hits
-	// since the last flush, but at least 8, is worth an early one.
+	// since the last sweep, but at least 8, is worth an early one.
 	shareOfFloor = 8
 	minShare     = 8
 )
@@ -71,7 +77,8 @@ func newAccessLog(cfg *Config, cat *catalog.Catalog, log *slog.Logger) *accessLo
 	}
 	l.hits = newHits(func(n int64) { l.books.lose(lostKeys, n) })
 	l.recorder.init(l)
-	l.counts.log = l
+	l.hot, l.gateways = func(int64) bool { return false }, func() int { return 1 }
+	l.counts.init(l)
 	l.setFloor(defaultFloor)
 	return l
 }
@@ -119,12 +126,15 @@ func (l *accessLog) request(ctx *fasthttp.RequestCtx, key pageKey, p *page) {
 // setHotFloor tells the access log of the hot rule's floor, in hits.
 func (r *Role) setHotFloor(floor int64) { r.access.setFloor(floor) }
 
-func (l *accessLog) setFloor(floor int64) { l.hits.share.Store(max(minShare, floor/shareOfFloor)) }
+func (l *accessLog) setFloor(floor int64) {
+	l.floor.Store(floor)
+	l.hits.share.Store(max(minShare, floor/shareOfFloor))
+}
 
 const (
-	// flushEvery is the rhythm of counts, earlyEvery the shortest time between an
-	// early flush and the one before.
-	flushEvery = 20 * time.Millisecond
+	// sweepEvery is the rhythm of counts, earlyEvery the shortest time between an
+	// early sweep and the one before.
+	sweepEvery = 20 * time.Millisecond
 	earlyEvery = 2 * time.Millisecond
 	// followEvery is how often full mode looks at the number of partitions.
 	followEvery = 250 * time.Millisecond

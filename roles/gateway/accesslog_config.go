@@ -10,7 +10,7 @@ import (
 // Modes of the access log.
 const (
 	AccessOff     = "off"
-	AccessCounts  = "counts"  // hits of each product, every 20 ms
+	AccessCounts  = "counts"  // hits of each product
 	AccessFull    = "full"    // a record for each request
 	AccessSampled = "sampled" // a record for one of Sample requests, which stands for all of them
 )

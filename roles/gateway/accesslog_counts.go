@@ -13,6 +13,11 @@ import (
 // counts turns swept hits into records: one for each partition and flush. Only
 // its goroutine touches it.
 //
+// A partition is flushed after each sweep while one of its products may be about to
+// become hot (accesslog_near.go), else once in a slice of hotcount's window: a broker
+// and its replicas spend on a record of one product what they spend on one of many,
+// and nobody waits for those.
+//
 // While Kafka takes nothing, or its partitions are unknown, counts are held
 // back here, not in the producer: here those of a tenth of a second become one,
 // and what is too old for any window makes room for what is not. So after an
@@ -25,6 +30,7 @@ type counts struct {
 	known    bool
 	sequence []uint64 // of the last record by partition; outlives a partition that goes away
 	entries  int      // held back, all partitions together
+	near     near
 }
 
 // partCounts is what one partition has yet to be told.
@@ -32,6 +38,7 @@ type partCounts struct {
 	fresh   []accesslog.Count // of this sweep, as they come
 	waiting []interval        // oldest first
 	spare   []accesslog.Count
+	urgent  bool // a product of this sweep may be about to become hot
 }
 
 // interval is the counts of a time that ended at at (unix ms), by ascending id.
@@ -44,8 +51,8 @@ const (
 	// heldMillis is the age at which counts are dropped: later than that they
 	// are outside of every window, and as new they would invent heat.
 	heldMillis = 10_000
-	// slotMillis is what counts that are held back are summed up by: a slice of
-	// hotcount's window.
+	// slotMillis is the time that counts are summed up over: a slice of hotcount's
+	// window.
 	slotMillis = 100
 	// heldEntries bounds the counts that are held back, 16 bytes each.
 	heldEntries = 1 << 18
@@ -58,9 +65,14 @@ const (
 	spareEntries = 8192
 )
 
-// run flushes in its rhythm until ctx ends; the last flush is left to the caller.
+func (c *counts) init(l *accessLog) {
+	c.log = l
+	c.near.init()
+}
+
+// run sweeps in its rhythm until ctx ends; the last flush is left to the caller.
 func (c *counts) run(ctx context.Context) {
-	tick := time.NewTicker(flushEvery)
+	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for last := time.Now(); ; {
 		select {
@@ -91,16 +103,21 @@ func (c *counts) run(ctx context.Context) {
 func (c *counts) flush(now time.Time, last bool) {
 	l := c.log
 	c.follow(l.out.Partitions(l.topic))
-	swept := l.hits.sweep(now, func(id, n int64) {
+	c.near.age(now)
+	from, to := nearRange(l.floor.Load(), l.gateways())
+	swept := l.hits.sweep(func(id, n int64) {
 		p := &c.parts[accesslog.Partition(id, len(c.parts))]
 		p.fresh = append(p.fresh, accesslog.Count{ID: id, N: n})
+		if recent := c.near.add(id, n); recent >= from && recent < to && !p.urgent {
+			p.urgent = !l.hot(id)
+		}
 	})
 	l.books.held.Add(swept)
 	at := now.UnixMilli()
 	for i := range c.parts {
 		c.hold(&c.parts[i], at)
 		c.expire(&c.parts[i], at-heldMillis)
-		c.send(int32(i), last)
+		c.send(int32(i), at, last)
 	}
 }
 
@@ -119,9 +136,10 @@ func (c *counts) hold(p *partCounts, at int64) {
 	if n := len(p.waiting) - 1; n >= 0 && p.waiting[n].at/slotMillis == at/slotMillis {
 		w := &p.waiting[n]
 		c.entries -= len(w.counts)
-		w.at, w.counts = max(w.at, at), total(append(w.counts, fresh...))
+		was := w.counts
+		w.at, w.counts = max(w.at, at), merge(p.spare[:0], was, fresh)
 		c.entries += len(w.counts)
-		p.fresh = p.fresh[:0]
+		p.fresh, p.spare = p.fresh[:0], was[:0]
 		return
 	}
 	p.waiting = append(p.waiting, interval{at, fresh})
@@ -142,6 +160,21 @@ func total(counts []accesslog.Count) []accesslog.Count {
 		n++
 	}
 	return counts[:n]
+}
+
+// merge adds up two lists that total has ordered.
+func merge(dst, a, b []accesslog.Count) []accesslog.Count {
+	for len(a) > 0 && len(b) > 0 {
+		switch {
+		case a[0].ID < b[0].ID:
+			dst, a = append(dst, a[0]), a[1:]
+		case a[0].ID > b[0].ID:
+			dst, b = append(dst, b[0]), b[1:]
+		default:
+			dst, a, b = append(dst, accesslog.Count{ID: a[0].ID, N: a[0].N + b[0].N}), a[1:], b[1:]
+		}
+	}
+	return append(append(dst, a...), b...)
 }
 
 // cut drops all but the highest counts for want of room.
@@ -178,11 +211,16 @@ func (c *counts) pop(p *partCounts) {
 	}
 }
 
-func (c *counts) send(partition int32, last bool) {
+// send offers the intervals that are over, and the present one if it is urgent.
+func (c *counts) send(partition int32, at int64, last bool) {
 	l, p := c.log, &c.parts[partition]
+	urgent := p.urgent
+	p.urgent = false
 	for len(p.waiting) > 0 {
 		w := p.waiting[0]
 		switch {
+		case !last && !urgent && w.at/slotMillis >= at/slotMillis:
+			return
 		case !c.known && last:
 			l.books.giveUp(kafka.DropShutdown, sum(w.counts))
 		case !c.known, !last && l.books.slot(partition).Load() >= underway:

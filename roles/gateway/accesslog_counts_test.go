@@ -122,6 +122,7 @@ func TestCountsRecord(t *testing.T) {
 	}
 	now := time.Now()
 	g.access.counts.flush(now, false)
+	g.access.counts.flush(now.Add(slotMillis*time.Millisecond), false) // its slice is over
 	if got := logged(t, f.log); got[7] != 4 || got[8] != 1 || got[9] != 1 || len(got) != 3 {
 		t.Errorf("logged %v", got)
 	}
@@ -152,7 +153,7 @@ func TestCountsWaitForThePartitions(t *testing.T) {
 	const seconds = 15
 	for i := range seconds * 50 {
 		g.access.hits.miss(int64(i%10 + 1))
-		g.access.counts.flush(start.Add(time.Duration(i)*flushEvery), false)
+		g.access.counts.flush(start.Add(time.Duration(i)*sweepEvery), false)
 	}
 	if n, most := len(g.access.counts.parts[0].waiting), heldMillis/slotMillis+1; n > most {
 		t.Errorf("%d intervals wait, want at most %d", n, most)
@@ -186,7 +187,7 @@ func TestPitfall24StuckPartition(t *testing.T) {
 	for range 1000 { // 20 s
 		g.access.hits.miss(ids[0])
 		g.access.hits.miss(ids[1])
-		now = now.Add(flushEvery)
+		now = now.Add(sweepEvery)
 		g.access.counts.flush(now, false)
 	}
 	if got := logged(t, f.log); got[ids[1]] != 1000 || got[ids[0]] != 0 {
@@ -197,7 +198,7 @@ func TestPitfall24StuckPartition(t *testing.T) {
 	}
 	f.answer("")
 	f.stuck[0] = false
-	g.access.counts.flush(now, false)
+	g.access.counts.flush(now.Add(slotMillis*time.Millisecond), false)
 	got, lost := logged(t, f.log), losses(t, g.access.books)
 	if got[ids[0]]+lost[lostOld] != 1000 || got[ids[0]] < 490 {
 		t.Errorf("after the partition is back: %d logged, lost %v", got[ids[0]], lost)
@@ -233,7 +234,7 @@ func TestHeldCountsAreBounded(t *testing.T) {
 		t.Errorf("%d counts are held back, want %d", c.entries, heldEntries)
 	}
 	f.parts = 2
-	c.flush(now, false)
+	c.flush(now.Add(150*time.Millisecond), false)
 	got, lost := logged(t, f.log), losses(t, g.access.books)
 	if totalOf(got)+lost[lostKeys] != hits || len(lost) != 1 || got[5] != 3*5 || got[6] != 0 {
 		t.Errorf("%d hits: %d logged, lost %v, %d and %d of the two", hits, totalOf(got), lost, got[5], got[6])
@@ -259,7 +260,7 @@ func TestRecordsAreSplit(t *testing.T) {
 	c.parts[0].waiting = []interval{{at.UnixMilli(), counts}}
 	c.entries = n
 	g.access.books.held.Add(n << 24)
-	c.send(0, false)
+	c.send(0, at.UnixMilli()+slotMillis, false)
 	if len(f.log) != 3 || totalOf(logged(t, f.log)) != n<<24 || c.entries != 0 {
 		t.Errorf("%d records with %d hits, want 3 with %d", len(f.log), totalOf(logged(t, f.log)), n<<24)
 	}

@@ -49,17 +49,18 @@
 // (accesslog.go). Modes:
 //
 //	counts   a hit raises a counter in its page, or in a map when there is no page (hits.go);
-//	         every 20 ms, or 2 ms after the last time when a product has an eighth of the
-//	         hot rule's floor (8 at least), one record for each partition tells of the hits
-//	         (accesslog_counts.go)
+//	         they are swept every 20 ms, or 2 ms after the last time when a product has an
+//	         eighth of the hot rule's floor (8 at least). One record for each partition
+//	         tells of a tenth of a second (accesslog_counts.go), or at once, while one of its
+//	         products may be about to become hot (accesslog_near.go)
 //	full     a JSON record for each request, with the client's headers but for cookies,
 //	         credentials and those configured (accesslog_record.go)
 //	sampled  such a record for one of N requests, which says so in its weight
 //	off      nothing
 //
 // With full and sampled, records become rarer and heavier as the buffer fills up,
-// before any is dropped. With counts nothing has to: while Kafka is away, counts of
-// a tenth of a second become one, and those older than ten seconds go.
+// before any is dropped. With counts nothing has to: while Kafka is away, those older
+// than ten seconds go.
 //
 // In hits, exactly:
 //
@@ -143,5 +144,6 @@
 //	accesslog_config.go the modes              hits.go      counters in pages, sweeps
 //	accesslog_counts.go counts as records      accesslog_record.go requests as records
 //	accesslog_books.go  what has become of each hit
+//	accesslog_near.go   which products may be about to become hot
 //	check.go     templates, before a start
 package gateway

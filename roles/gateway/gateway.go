@@ -146,6 +146,13 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	}
 	r.hot, r.warm = newHot(r), newWarm()
 	r.access = newAccessLog(&r.cfg, deps.Catalog, r.log)
+	r.access.hot = func(id int64) bool { _, hot := r.hot.set.Load().keys[id]; return hot }
+	r.access.gateways = func() int {
+		if rg := r.peers.Ring(); rg != nil {
+			return max(1, rg.Len())
+		}
+		return 1
+	}
 	if r.metrics, err = newMetrics(r, deps.Registry); err != nil {
 		return nil, err
 	}

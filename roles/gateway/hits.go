@@ -3,7 +3,6 @@ package gateway
 import (
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // tally counts the hits of one page since the last sweep. It lives in the page,
@@ -13,31 +12,23 @@ type tally struct {
 	// next is the page below this one on the stack of hits. See sweep for who
 	// may touch it when.
 	next *page
-	// quiet is until when the page asks for no early flush (unix nanoseconds);
-	// early counts the sweeps at which it could have. Only the sweep writes them.
-	quiet atomic.Int64
-	early int
 }
 
 // hits counts the requests for products between two sweeps: in the page where
 // there is one, else in maps. Counting takes no lock on a page and never waits
 // for the sweep, which walks only what was hit.
 type hits struct {
-	// share is the count since the last sweep at which a flush is worth more
-	// than company. Read by every hit, so it shares its cache line with nothing
-	// that hits write.
+	// share is the count since the last sweep at which the next one is asked for
+	// early. Read by every hit, so it shares its cache line with nothing that hits
+	// write.
 	share atomic.Int64
 	_     [120]byte
 	top   atomic.Pointer[page]
 	_     [120]byte
-	kick  chan struct{} // asks for an early flush; capacity 1
+	kick  chan struct{} // asks for an early sweep; capacity 1
 
 	shards [missShards]missShard
-	// misses asks for no early flush until quiet (unix nanoseconds); early is as
-	// in tally. Only the sweep writes them.
-	quiet atomic.Int64
-	early int
-	full  func(n int64) // told of hits for which the maps have no room
+	full   func(n int64) // told of hits for which the maps have no room
 }
 
 const (
@@ -66,13 +57,13 @@ func newHits(full func(n int64)) *hits {
 }
 
 // page counts a hit on a page. The first one since the sweep puts the page on
-// the stack.
+// the stack. What is hot already asks for nothing: no gateway waits for its counts.
 func (h *hits) page(p *page) {
 	switch p.hits.n.Add(1) {
 	case 1:
 		h.push(p)
 	case h.share.Load():
-		if time.Now().UnixNano() >= p.hits.quiet.Load() {
+		if p.heat.Load()&1 == 0 {
 			h.wake()
 		}
 	}
@@ -100,27 +91,18 @@ func (h *hits) miss(id int64) {
 	}
 	s.counts[id] = n
 	s.mu.Unlock()
-	if n == h.share.Load() && time.Now().UnixNano() >= h.quiet.Load() {
+	if n == h.share.Load() {
 		h.wake()
 	}
 }
 
-// wake asks for an early flush, without waiting.
+// wake asks for an early sweep, without waiting.
 func (h *hits) wake() {
 	select {
 	case h.kick <- struct{}{}:
 	default:
 	}
 }
-
-// earlyFlushes is how many sweeps may find a page, or a product without one, at
-// the share before it is left alone for quietFor: by then it has told of as many hits as make a
-// product hot, and within quietFor, half the window, it stays so. Without that,
-// every hot page would have the log flushed early for as long as it is hot.
-const (
-	earlyFlushes = shareOfFloor
-	quietFor     = 5 * time.Second
-)
 
 // sweep hands the counts since the last sweep to add, a product more than once
 // if it has several pages, and returns their sum. One sweep at a time.
@@ -140,34 +122,18 @@ const (
 //   - The stack is taken as a whole, so a page that comes back between a Load and
 //     a CompareAndSwap of a push does no harm: what lies below it is what its
 //     next says.
-func (h *hits) sweep(now time.Time, add func(id, n int64)) int64 {
+func (h *hits) sweep(add func(id, n int64)) int64 {
 	var sum int64
-	share := h.share.Load()
 	for p := h.top.Swap(nil); p != nil; {
 		next := p.hits.next
 		p.hits.next = nil // an evicted page must not keep others in memory
 		n := p.hits.n.Swap(0)
-		if n >= share {
-			if p.hits.early++; p.hits.early >= earlyFlushes {
-				p.hits.early = 0
-				p.hits.quiet.Store(now.Add(quietFor).UnixNano())
-			}
-		}
 		add(p.key.id, n)
 		sum += n
 		p = next
 	}
-	busy := false
 	for i := range h.shards {
-		n, most := h.shards[i].sweep(add)
-		sum += n
-		busy = busy || most >= share
-	}
-	if busy {
-		if h.early++; h.early >= earlyFlushes {
-			h.early = 0
-			h.quiet.Store(now.Add(quietFor).UnixNano())
-		}
+		sum += h.shards[i].sweep(add)
 	}
 	return sum
 }
@@ -176,24 +142,23 @@ func (h *hits) sweep(now time.Time, add func(id, n int64)) int64 {
 // emptying a map costs as much as it ever held.
 const maxSpare = 256
 
-func (s *missShard) sweep(add func(id, n int64)) (sum, most int64) {
+func (s *missShard) sweep(add func(id, n int64)) (sum int64) {
 	s.mu.Lock()
 	taken := s.counts
 	if len(taken) == 0 {
 		s.mu.Unlock()
-		return 0, 0
+		return 0
 	}
 	s.counts, s.spare = s.spare, nil
 	s.mu.Unlock()
 	for id, n := range taken {
 		add(id, n)
 		sum += n
-		most = max(most, n)
 	}
 	if len(taken) > maxSpare {
 		taken = map[int64]int64{}
 	}
 	clear(taken)
 	s.spare = taken
-	return sum, most
+	return sum
 }

@@ -14,7 +14,7 @@ import (
 
 // collect sweeps once.
 func collect(h *hits, into map[int64]int64) int64 {
-	return h.sweep(time.Now(), func(id, n int64) { into[id] += n })
+	return h.sweep(func(id, n int64) { into[id] += n })
 }
 
 // PITFALL 3: many goroutines hit pages and products without one while pages are
@@ -137,15 +137,23 @@ func TestEarlyFlush(t *testing.T) {
 			return false
 		}
 	}
-	now := time.Now()
-	sweep := func() { h.sweep(now, func(int64, int64) {}) }
-	p, quiet := &page{key: pageKey{id: 1}}, &page{key: pageKey{id: 2}}
-	// The hit that reaches the share asks, the others do not; without a page too.
-	for name, hit := range map[string]func(){"a page": func() { h.page(p) }, "a product without one": func() { h.miss(3) }} {
+	sweep := func() { h.sweep(func(int64, int64) {}) }
+	p, other, hot := &page{key: pageKey{id: 1}}, &page{key: pageKey{id: 2}}, &page{key: pageKey{id: 4}}
+	hot.heat.Store(1)
+	// The hit that reaches the share asks, the others do not; without a page too. What is hot never asks.
+	for _, c := range []struct {
+		name string
+		hit  func()
+		at   int
+	}{
+		{"a page", func() { h.page(p) }, 8},
+		{"a product without one", func() { h.miss(3) }, 8},
+		{"a hot page", func() { h.page(hot) }, 0},
+	} {
 		for i := 1; i <= 20; i++ {
-			hit()
-			if got := asked(); got != (i == 8) {
-				t.Errorf("hit %d on %s: asked %v", i, name, got)
+			c.hit()
+			if got := asked(); got != (i == c.at) {
+				t.Errorf("hit %d on %s: asked %v", i, c.name, got)
 			}
 		}
 		sweep()
@@ -153,40 +161,20 @@ func TestEarlyFlush(t *testing.T) {
 	// Two in one go do not wait for each other.
 	for range 8 {
 		h.page(p)
-		h.page(quiet)
+		h.page(other)
 	}
 	if !asked() || asked() {
 		t.Error("two pages at their share did not ask once")
 	}
-	sweep()
-	// Who has told of enough is left alone for a while.
-	kicks := 0
-	for range 3 * earlyFlushes {
-		for range 8 {
-			h.page(p)
-		}
-		if asked() {
-			kicks++
-		}
-		sweep()
-	}
-	if kicks != earlyFlushes-2 {
-		t.Errorf("%d more early flushes, want %d", kicks, earlyFlushes-2)
-	}
-	p.hits.quiet.Store(time.Now().Add(-time.Second).UnixNano())
-	for range 8 {
-		h.page(p)
-	}
-	if !asked() {
-		t.Error("a page is left alone for ever")
-	}
 }
 
-// The flusher's rhythm, and how an early flush breaks it.
+// The rhythm of the log: sweeps every 20 ms or, when asked, early; what may be
+// about to become hot is sent then, the rest once in a slice.
 func TestFlushRhythm(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // begins at the start of a slice
 		g, f := newLogRig(t, AccessLog{}, 1)
-		g.setHotFloor(400) // a share of 50
+		g.setHotFloor(400) // a share of 50, near from 100 on
+		g.access.hot = func(id int64) bool { return id == 9 }
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() { done <- g.access.run(ctx) }()
@@ -198,37 +186,46 @@ func TestFlushRhythm(t *testing.T) {
 				t.Fatalf("%d hits are logged, want %d", got, want)
 			}
 		}
-		hit := func(id int64, n int) {
-			for range n {
-				g.access.hits.miss(id)
+		hit := func(id, n int64) { // in one go: no sweep comes between
+			h := g.access.hits
+			s := &h.shards[0]
+			s.mu.Lock()
+			s.counts[id] += n
+			now := s.counts[id]
+			s.mu.Unlock()
+			if share := h.share.Load(); now >= share && now-n < share {
+				h.wake()
 			}
 		}
+		const ms = time.Millisecond
+		hit(1, 30)
+		logs(99*ms, 0)
+		logs(ms, 30) // the slice is over
+		hit(1, 40)
+		logs(20*ms, 30) // with those before it is still far
+		hit(1, 31)
+		logs(19*ms, 30) // near; waits for the sweep
+		logs(ms, 101)
 		hit(1, 1)
-		logs(flushEvery-time.Millisecond, 0)
-		logs(time.Millisecond, 1)
-		logs(5*time.Millisecond, 1) // from here on 15 ms to the next
-		hit(1, 49)
-		logs(0, 1)
-		hit(1, 1)
-		logs(0, 51) // at once: the last one is 5 ms ago
+		logs(20*ms, 102) // each sweep tells of it now
+		hit(1, 50)
+		logs(earlyEvery-1, 102)
+		logs(1, 152) // or an early one, if it has a share
+		logs(3*ms, 152)
+		hit(1, 50)
+		logs(0, 202)
 		hit(2, 50)
-		logs(earlyEvery-1, 51)
-		logs(1, 101)
-		hit(3, 50)
-		hit(4, 50)
-		logs(earlyEvery, 201) // one flush for both
-		hit(5, 1)
-		logs(11*time.Millisecond-1, 201)
-		logs(1, 202) // the rhythm has stayed
-		if n := len(f.records()); n != 5 {
-			t.Errorf("%d records, want 5", n)
-		}
+		hit(9, 300) // is hot: asks for nothing
+		logs(20*ms, 202)
+		hit(1, 598) // beyond twice the floor it has told enough
+		logs(14*ms, 202)
+		logs(ms, 1150)
 		hit(6, 7)
-		cancel() // the end does not wait for it
+		cancel() // the end does not wait
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		logs(0, 209)
+		logs(0, 1157)
 	})
 }
 
@@ -259,27 +256,5 @@ func TestMissesAreBounded(t *testing.T) {
 	h.miss(1)
 	if clear(got); collect(h, got) != 1 || got[1] != 1 {
 		t.Errorf("after the flood: %v, want one hit on product 1", got)
-	}
-}
-
-// Products without a page, a 404 under load for one, have the log flushed early no longer than pages do.
-func TestMissesGoQuiet(t *testing.T) {
-	h := newHits(func(int64) {})
-	h.share.Store(25)
-	kicks := 0
-	now := time.Now()
-	for range 1000 {
-		for range 25 {
-			h.miss(7)
-		}
-		select {
-		case <-h.kick:
-			kicks++
-		default:
-		}
-		h.sweep(now, func(int64, int64) {})
-	}
-	if kicks < 1 || kicks > earlyFlushes {
-		t.Errorf("%d of 1000 sweeps at one moment were asked for early, want 1 to %d", kicks, earlyFlushes)
 	}
 }

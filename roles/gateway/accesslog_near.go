@@ -1,0 +1,56 @@
+package gateway
+
+import "time"
+
+// near estimates how often a product was asked for here within about the window
+// of the hot rule: a count for each of nearCells values of a hash, halved every
+// nearHalf, so that a steady product's is between half a window's hits and a
+// whole window's. Products that share a cell are overestimated, which costs a
+// record more and nothing else.
+type near struct {
+	cells  []uint32
+	halved int64 // when, in units of nearHalf
+}
+
+const (
+	nearBits = 17 // of the number of cells; 512 KiB
+	nearHalf = 5 * time.Second
+)
+
+func (n *near) init() { n.cells = make([]uint32, 1<<nearBits) }
+
+// age halves the counts when it is time. A clock that goes back delays that at
+// most as far as it went.
+func (n *near) age(now time.Time) {
+	at := now.UnixNano() / int64(nearHalf)
+	by := at - n.halved
+	if by <= 0 {
+		return
+	}
+	n.halved = at
+	for i, c := range n.cells {
+		n.cells[i] = c >> min(by, 31)
+	}
+}
+
+// add counts hits of a product and returns how many it has had lately.
+func (n *near) add(id, hits int64) int64 {
+	c := &n.cells[uint64(id)*0x9e3779b97f4a7c15>>(64-nearBits)]
+	sum := min(int64(*c)+hits, 1<<31)
+	*c = uint32(sum)
+	return sum
+}
+
+// nearRange is the range of recent hits here, of a product that is not hot, in
+// which hotcount has to hear of each further one at once.
+//
+// Below it, all gateways together have withheld less than a quarter of the floor
+// when traffic is even, and what is withheld comes within a slice in any case. At
+// twice the floor, here alone, hotcount has been told enough: the product is not
+// hot because the rule's factor demands more than the floor, or it is banned. It
+// may then be found hot a slice later than it could be.
+func nearRange(floor int64, gateways int) (from, to int64) {
+	const withheld, enough = 4, 2
+	from = max(minShare, floor/(withheld*int64(gateways)))
+	return from, max(from+1, enough*floor)
+}

@@ -1,12 +1,18 @@
 package roles_test
 
 import (
+	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"eshop/pkg/hotlist"
+	"eshop/pkg/zookeeper"
 )
 
 // BenchmarkHotDetection measures, on real servers and separate processes, how
@@ -102,4 +108,73 @@ func BenchmarkCoolDown(b *testing.B) {
 	}
 	b.ReportMetric(percentile(times, 0.50)/1e3, "p50-s")
 	b.ReportMetric(percentile(times, 1)/1e3, "max-s")
+}
+
+// BenchmarkHotFlapping counts how often products turn hot and cool while three of
+// them are asked for just so often, at random, that their hits in the window sit on
+// the floor, a tenth below and a tenth above it, and the others with a long tail,
+// Zipf 1.0 over 997 products at 1,000 requests a second in all. An iteration is a second.
+//
+//	go test ./roles -run '^$' -bench HotFlapping -benchtime 60x
+func BenchmarkHotFlapping(b *testing.B) {
+	const rate, others = 1000, 997
+	f := newFleet(b, shapes[3], hotlist.DefaultRule())
+	onFloor := float64(f.rule.Floor) / time.Duration(f.rule.Window).Seconds() / rate
+	session, err := zookeeper.New(zookeeper.Config{Servers: f.zk, Root: "/" + f.name}, zookeeper.Deps{Log: testLog(), Registry: prometheus.NewRegistry()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	background(b, "session", session.Run)
+	var mu sync.Mutex
+	begun, ended, hot := map[int64]int{}, 0, map[int64]hotlist.Key{}
+	background(b, "watch", func(ctx context.Context) error {
+		hotlist.New(hotlist.Deps{Session: session, Log: testLog()}).Watch(ctx, func(v *hotlist.View) {
+			mu.Lock()
+			defer mu.Unlock()
+			for id := range v.Hot {
+				if _, was := hot[id]; !was {
+					begun[id]++
+				}
+			}
+			for id := range hot {
+				if _, is := v.Hot[id]; !is {
+					ended++
+				}
+			}
+			hot = v.Hot
+		})
+		return nil
+	})
+	l := newLoad(f)
+	l.begin(rate, 0, func() string {
+		id, at := others, rand.Float64()
+		for _, share := range []float64{0.9, 1, 1.1} {
+			id++
+			if at -= share * onFloor; at < 0 {
+				break
+			}
+		}
+		if at >= 0 {
+			id = int(math.Pow(others+1, rand.Float64()))
+		}
+		return fmt.Sprintf("/product?productId=%d&shopId=1", id)
+	})
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
+	for b.Loop() {
+		<-second.C
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	onTheFloor, again := 0, 0
+	for id, n := range begun {
+		if id > others {
+			onTheFloor++
+		}
+		again += n - 1
+	}
+	b.ReportMetric(float64(len(begun)), "turned-hot")
+	b.ReportMetric(float64(onTheFloor), "of-them-on-the-floor")
+	b.ReportMetric(float64(ended), "cooled")
+	b.ReportMetric(float64(again), "hot-again")
 }

@@ -246,7 +246,7 @@ func TestScriptFallback(t *testing.T) {
 	onBoth(t, func(t *testing.T, addrs []string) {
 		s, _ := open(t, rediscluster.Config{Addrs: addrs}, shop(t))
 		// A text of its own, which no server knows yet.
-		s.SetScript(rediscluster.CompareAndSet() + "\n-- " + t.Name() + time.Now().String())
+		s.SetScript(rediscluster.Script() + "\n-- " + t.Name() + time.Now().String())
 		var requests []rediscluster.WriteRequest
 		for id := int64(1); id <= 50; id++ {
 			requests = append(requests, rediscluster.WriteRequest{Op: put, Document: doc(id, 1, 1, "x")})

@@ -3,6 +3,7 @@ package rediscluster
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -21,9 +22,13 @@ const (
 
 var errNotDocument = errors.New("neither a hash of eshop nor a string of the replaced system")
 
-// decodeHash reads the answer of HMGET for hashFields. An error comes with an
-// absent document.
-func decodeHash(key catalog.Key, fields []any) (catalog.Document, error) {
+// HashFields returns the fields of a stored document in the order in which
+// ParseHash wants their values.
+func HashFields() []string { return slices.Clone(hashFields) }
+
+// ParseHash reads the answer of HMGET for HashFields: a text or nil for each. An
+// error comes with an absent document.
+func ParseHash(key catalog.Key, fields []any) (catalog.Document, error) {
 	absent := catalog.Document{Key: key}
 	if len(fields) != len(hashFields) {
 		return absent, fmt.Errorf("%w: %d fields instead of %d", errNotDocument, len(fields), len(hashFields))

@@ -20,7 +20,7 @@ func FuzzDecodeHash(f *testing.F) {
 				fields[i] = nil
 			}
 		}
-		d, err := decodeHash(key, fields)
+		d, err := ParseHash(key, fields)
 		if d.Key != key {
 			t.Fatalf("the key became %v", d.Key)
 		}

@@ -64,6 +64,7 @@
 //	read.go       Get, GetMany
 //	decode.go     from a stored value to a Document
 //	write.go      Write, WriteMany
+//	wire.go       Arguments, ParseOutcome: a write without its way to Redis
 //	script.go     compare-and-set.lua
 //	ambiguity.go  answers lost on the way
 //	watch.go      errors that call for a reload of the slots

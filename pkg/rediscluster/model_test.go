@@ -118,8 +118,8 @@ func TestModelFindsFaults(t *testing.T) {
 		"change not seen":         {"if old ~= body then changed = '1' end", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			source := strings.Replace(rediscluster.CompareAndSet(), change[0], change[1], 1)
-			if source == rediscluster.CompareAndSet() {
+			source := strings.Replace(rediscluster.Script(), change[0], change[1], 1)
+			if source == rediscluster.Script() {
 				t.Fatalf("the script has no %q", change[0])
 			}
 			cat := shop(t)

@@ -39,8 +39,8 @@ func TestInvariant1NeverOlder(t *testing.T) {
 func TestInvariant1RaceFindsFaults(t *testing.T) {
 	onBoth(t, func(t *testing.T, addrs []string) {
 		s, _ := open(t, rediscluster.Config{Addrs: addrs}, shop(t))
-		source := strings.Replace(rediscluster.CompareAndSet(), "if not accept then", "if false then", 1)
-		if source == rediscluster.CompareAndSet() {
+		source := strings.Replace(rediscluster.Script(), "if not accept then", "if false then", 1)
+		if source == rediscluster.Script() {
 			t.Fatal("the script has no such line")
 		}
 		s.SetScript(source)

@@ -158,7 +158,7 @@ func readError(k catalog.Key, err error) error {
 }
 
 func (s *Store) decodeHash(key catalog.Key, fields []any) Result {
-	doc, err := decodeHash(key, fields)
+	doc, err := ParseHash(key, fields)
 	if err != nil {
 		s.foreign(key, err)
 	}

@@ -12,6 +12,9 @@ import (
 //go:embed compare-and-set.lua
 var compareAndSet string
 
+// Script returns the text of the compare-and-set script.
+func Script() string { return compareAndSet }
+
 // newScript holds the script with its SHA-1, by which a server that has run it
 // once is asked to run it again.
 func newScript(source string) *redis.Script { return redis.NewScript(source) }

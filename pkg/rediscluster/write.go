@@ -107,7 +107,7 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 			out[i].Err = fmt.Errorf("write %v to redis: %w", r.Document.Key, err)
 			continue
 		}
-		calls = append(calls, call{at: i, kind: kind, key: key, args: s.arguments(r)})
+		calls = append(calls, call{at: i, kind: kind, key: key, args: Arguments(r, s.ttl())})
 	}
 	s.run(ctx, calls)
 	var old []call
@@ -143,16 +143,15 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 }
 
 func (s *Store) result(r WriteRequest, o Outcome, err error, attempts *ambiguity) WriteResult {
-	st := r.Document.Stamp
 	if err != nil {
+		st := r.Document.Stamp
 		return WriteResult{Err: fmt.Errorf("write %v to redis (%v, version %d, token %d): %w", r.Document.Key, r.Op, st.Version, st.Token, err)}
 	}
-	own := o.Stored.Token == st.Token && (r.Op.gone() || o.Stored.Version == st.Version)
-	if !o.Accepted && own && attempts.lost.Load() {
-		// An earlier attempt of this call did it. What it replaced is not known,
-		// so say what makes the caller tell everybody.
-		s.metrics.ambiguous.Inc()
-		o.Accepted, o.Changed, o.Previous = true, true, catalog.Live
+	if attempts.lost.Load() {
+		var own bool
+		if o, own = o.AfterLostAnswer(r); own {
+			s.metrics.ambiguous.Inc()
+		}
 	}
 	return WriteResult{Outcome: o}
 }
@@ -183,25 +182,6 @@ type call struct {
 	cmd  *redis.Cmd
 }
 
-func (s *Store) arguments(r WriteRequest) []any {
-	doc := r.Document
-	body := doc.Body
-	if r.Op.gone() {
-		body = nil
-	}
-	pulled := int64(0)
-	if !doc.Pulled.IsZero() {
-		pulled = max(doc.Pulled.UnixMilli(), 0)
-	}
-	known := "0"
-	if r.Op.gone() && (doc.Stamp.Version > 0 || doc.Field != "") {
-		known = "1"
-	}
-	return []any{r.Op.String(), strconv.FormatInt(doc.Stamp.Version, 10), strconv.FormatInt(doc.Stamp.Token, 10),
-		doc.Field, body, strconv.FormatInt(pulled, 10), strconv.FormatInt(s.ttl().Milliseconds(), 10), known,
-		strconv.FormatInt(doc.Stamp.Epoch, 10)}
-}
-
 func (s *Store) ttl() time.Duration {
 	return time.Duration(float64(s.cfg.TTL) * (1 + s.cfg.TTLJitter*(2*rand.Float64()-1)))
 }
@@ -230,34 +210,4 @@ func (s *Store) run(ctx context.Context, calls []call) {
 			_, _ = pipe.Exec(ctx)
 		}
 	}
-}
-
-// decodeOutcome reads the script's answer. body is set if a plain string stood
-// there whose version is needed first.
-func decodeOutcome(cmd *redis.Cmd) (o Outcome, body []byte, err error) {
-	fields, err := cmd.StringSlice()
-	if err != nil {
-		return o, nil, err
-	}
-	if len(fields) < 6 {
-		return o, nil, fmt.Errorf("the script answered %d fields instead of 6", len(fields))
-	}
-	for i, to := range []*int64{&o.Stored.Epoch, &o.Stored.Version, &o.Stored.Token} {
-		n, ok := parseNumber(fields[i+1])
-		if !ok {
-			return Outcome{}, nil, fmt.Errorf("the script answered the number %.40q", fields[i+1])
-		}
-		*to = n
-	}
-	o.Accepted, o.Changed = fields[0] == "1", fields[5] == "1"
-	switch fields[4] {
-	case "live", "string":
-		o.Previous = catalog.Live
-	case "tombstone":
-		o.Previous = catalog.Tombstone
-	}
-	if len(fields) > 6 {
-		body = []byte(fields[6])
-	}
-	return o, body, nil
 }

@@ -2,8 +2,9 @@
 // document changed, and what each process remembers of it.
 //
 //	floor.go       Floor: the highest stamp seen for recently changed keys (invariant 3)
-//	subscriber.go  Subscriber: reads the whole topic with its own offsets, raises the floor,
-//	               keeps the watermark (invariant 8)
+//	receiver.go    Receiver: what a record or a gap does: raises the floor, tells the
+//	               handler, keeps the watermark (invariant 8)
+//	subscriber.go  Subscriber: reads the whole topic with its own offsets for a Receiver
 //	publisher.go   Publisher: announces a stored stamp; heartbeats of the leader
 //
 // Order matters and is kept here: the floor is raised before the handler is

@@ -5,24 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"eshop/pkg/catalog"
 	"eshop/pkg/kafka"
 )
-
-// Handler is told what the bus says. Calls come from several goroutines, in
-// order for one key.
-type Handler interface {
-	// Changed: Redis held the document with this stamp when the message was
-	// sent. The floor has been raised already.
-	Changed(catalog.Invalidation)
-	// Unverified: messages were lost; every copy must be checked before use.
-	Unverified(reason string)
-}
 
 // Config configures NewSubscriber.
 type Config struct {
@@ -48,17 +36,13 @@ type Deps struct {
 // Subscriber reads the whole topic with its own offsets and keeps the
 // watermark: every message sent before it has been handled here.
 type Subscriber struct {
-	cfg     Config
-	log     *slog.Logger
-	now     func() time.Time
-	floor   *Floor
-	handler Handler
-	reader  *kafka.Reader
-	lag     prometheus.Histogram
-	bad     prometheus.Counter
-
-	mu    sync.Mutex
-	beats map[int32]time.Time // the newest heartbeat of each partition, as its sender's clock has it
+	cfg      Config
+	log      *slog.Logger
+	now      func() time.Time
+	receiver *Receiver
+	reader   *kafka.Reader
+	lag      prometheus.Histogram
+	bad      prometheus.Counter
 }
 
 // maxWait is how long a broker holds a fetch that finds nothing. It answers at
@@ -80,7 +64,7 @@ func NewSubscriber(cfg Config, floor *Floor, handler Handler, deps Deps) (*Subsc
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	s := &Subscriber{cfg: cfg, log: deps.Log, now: deps.Now, floor: floor, handler: handler, beats: map[int32]time.Time{}}
+	s := &Subscriber{cfg: cfg, log: deps.Log, now: deps.Now, receiver: NewReceiver(floor, handler)}
 	s.lag = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_invalidation_lag_seconds",
 		Help: "Time from sending an invalidation to having applied it here.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)})
 	s.bad = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_invalidation_malformed_total",
@@ -132,22 +116,7 @@ func (s *Subscriber) Status() []kafka.PartitionStatus { return s.reader.Status()
 
 // Watermark is the lowest over the partitions of the newest heartbeat; zero
 // while any partition has none.
-func (s *Subscriber) Watermark() time.Time {
-	parts := s.reader.Status()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var low time.Time
-	for i, p := range parts {
-		beat, ok := s.beats[p.Partition]
-		if !ok {
-			return time.Time{}
-		}
-		if i == 0 || beat.Before(low) {
-			low = beat
-		}
-	}
-	return low
-}
+func (s *Subscriber) Watermark() time.Time { return s.receiver.Watermark(s.reader.Status()) }
 
 // Behind reports whether the bus has been silent for longer than MaxStaleness:
 // then a copy counts as verified only by Redis. Before the first heartbeat it
@@ -159,31 +128,16 @@ type events struct{ s *Subscriber }
 
 func (e events) Record(r kafka.Record) {
 	s := e.s
-	inv, err := catalog.ParseInvalidation(r.Value)
-	if err != nil {
+	inv, err := s.receiver.Record(r.Partition, r.Value, s.now())
+	switch {
+	case err != nil:
 		s.bad.Inc()
 		s.log.Warn("a message of the invalidation topic is unreadable and skipped", "partition", r.Partition, "offset", r.Offset, "err", err)
-		return
+	case inv.Heartbeat == "":
+		s.lag.Observe(max(0, s.now().Sub(inv.SentTime()).Seconds()))
 	}
-	if inv.Heartbeat != "" {
-		// A heartbeat from the future (a sender's clock that is ahead) must not
-		// vouch for longer than one from now would.
-		beat := inv.SentTime()
-		if now := s.now(); beat.After(now) {
-			beat = now
-		}
-		s.mu.Lock()
-		if beat.After(s.beats[r.Partition]) {
-			s.beats[r.Partition] = beat
-		}
-		s.mu.Unlock()
-		return
-	}
-	s.floor.Raise(inv.Key, inv.Stamp)
-	s.handler.Changed(inv)
-	s.lag.Observe(max(0, s.now().Sub(inv.SentTime()).Seconds()))
 }
 
 func (e events) Gap(partition int32, from, to int64, reason string) {
-	e.s.handler.Unverified(fmt.Sprintf("offsets %d to %d of partition %d of %s are lost: %s", from, to, partition, e.s.cfg.Topic, reason))
+	e.s.receiver.Gap(e.s.cfg.Topic, partition, from, to, reason)
 }

@@ -12,18 +12,35 @@ import (
 // settlePause is a thousand times what the library needs to look for watches.
 const settlePause = 20 * time.Millisecond
 
-// lease says until when, by this process's clock, the servers cannot have
-// expired the session, with a third of the timeout to spare. Tickets that are
-// registered while it lapses are lost, even if it is renewed afterwards.
+// Term says until when, by the holder's clock, the servers cannot have expired
+// its session, with a third of the timeout to spare. The zero Term is over.
+type Term struct{ until time.Time }
+
+// Renew notes that a request sent at the given time was answered, and reports
+// whether that makes the term longer.
+func (t *Term) Renew(sent time.Time, timeout time.Duration) bool {
+	until := sent.Add(timeout * 2 / 3)
+	if !until.After(t.until) {
+		return false
+	}
+	t.until = until
+	return true
+}
+
+// Over reports whether the holder must take its session for lost.
+func (t Term) Over(now time.Time) bool { return !now.Before(t.until) }
+
+// lease ends the tickets of a session with its term. Tickets that are registered
+// while it lapses are lost, even if it is renewed afterwards.
 type lease struct {
 	lapsed func() // called, without the lock, when the lease ran out
 
-	mu       sync.Mutex
-	timeout  time.Duration // session timeout
-	deadline time.Time
-	timer    *time.Timer
-	tickets  map[*Ticket]struct{}
-	over     bool
+	mu      sync.Mutex
+	timeout time.Duration // session timeout
+	term    Term
+	timer   *time.Timer
+	tickets map[*Ticket]struct{}
+	over    bool
 }
 
 func (l *lease) init(timeout time.Duration, lapsed func()) {
@@ -54,9 +71,8 @@ func (l *lease) renew(sent time.Time) {
 		return
 	}
 	lost := l.takeIfDue(time.Now())
-	until := sent.Add(l.timeout * 2 / 3)
-	if until.After(l.deadline) {
-		l.deadline = until
+	if l.term.Renew(sent, l.timeout) {
+		until := l.term.until
 		if l.timer == nil {
 			l.timer = time.AfterFunc(time.Until(until), l.check)
 		} else {
@@ -71,7 +87,7 @@ func (l *lease) renew(sent time.Time) {
 func (l *lease) check() {
 	l.mu.Lock()
 	now := time.Now()
-	due := !l.over && !now.Before(l.deadline)
+	due := !l.over && l.term.Over(now)
 	lost := l.takeIfDue(now)
 	l.mu.Unlock()
 	loseAll(lost, "the lease ran out by the own clock")
@@ -83,7 +99,7 @@ func (l *lease) check() {
 // takeIfDue removes and returns all tickets if the lease has run out; l.mu is
 // held.
 func (l *lease) takeIfDue(now time.Time) map[*Ticket]struct{} {
-	if now.Before(l.deadline) || len(l.tickets) == 0 {
+	if !l.term.Over(now) || len(l.tickets) == 0 {
 		return nil
 	}
 	lost := l.tickets
@@ -95,7 +111,7 @@ func (l *lease) takeIfDue(now time.Time) map[*Ticket]struct{} {
 func (l *lease) register(t *Ticket) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.over || !time.Now().Before(l.deadline) {
+	if l.over || l.term.Over(time.Now()) {
 		return false
 	}
 	l.tickets[t] = struct{}{}

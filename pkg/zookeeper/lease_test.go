@@ -75,7 +75,7 @@ func TestAnswerAfterTheLapseDoesNotReviveTickets39(t *testing.T) {
 	l.lease.renew(time.Now())
 	l.lease.register(ticket)
 	l.lease.mu.Lock()
-	l.lease.deadline = time.Now().Add(-time.Second) // passed, and no timer ran
+	l.lease.term = Term{time.Now().Add(-time.Second)} // passed, and no timer ran
 	l.lease.mu.Unlock()
 	l.lease.renew(time.Now())
 	if !isDone(ticket.lost) {

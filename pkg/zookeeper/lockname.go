@@ -84,6 +84,23 @@ func predecessor(children []string, own place) (previous place, exists, listed b
 	return previous, exists, listed
 }
 
+// LockNode returns the name of a place in the queue of a lock, as the servers
+// make it of what Enqueue asks for.
+func LockNode(name, guid string, sequence int32) string {
+	return fmt.Sprintf("%s%010d", placePrefix(name, guid), sequence)
+}
+
+// Predecessor returns which of a stripe's nodes the place own waits for; exists is
+// false when it holds the lock, listed is false when it has lost its place.
+func Predecessor(children []string, own string) (previous string, exists, listed bool) {
+	p, ok := parsePlace(own)
+	if !ok {
+		return "", false, false
+	}
+	before, exists, listed := predecessor(children, p)
+	return before.node, exists, listed
+}
+
 // withGUID returns the nodes that carry the GUID, in order.
 func withGUID(children []string, guid string) []place {
 	var found []place

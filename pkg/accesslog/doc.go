@@ -43,6 +43,7 @@
 //	scan.go       the scanner that reads requests without decoding them
 //	skip.go       how it steps over what does not matter
 //	partition.go  Partition
+//	sequence.go   Sequences: repeated records, and missing ones
 package accesslog
 
 // Kind of the documents that are counted. Requests for pages of another root

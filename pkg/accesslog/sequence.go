@@ -1,6 +1,6 @@
-package hotcount
+package accesslog
 
-// maxSenders bounds the processes a partition remembers. A gateway that restarts
+// maxSenders bounds the processes that are remembered for a partition. A gateway that restarts
 // is another sender.
 const maxSenders = 4096
 
@@ -10,7 +10,7 @@ type sender struct {
 	boot    int64
 }
 
-// sequences tells repeated records from new ones: a producer that got no answer
+// Sequences tells repeated records from new ones: a producer that got no answer
 // sends a batch again, and though brokers recognise that, what was written
 // across a change of leaders or by another client is recognised here. Records of
 // one sender are in order within a partition, because its producer has one batch
@@ -18,16 +18,18 @@ type sender struct {
 //
 // It has the number of each sender's last record in two halves. When the young
 // one is full it becomes the old one, and whoever sends moves to the young one:
-// only a sender that was silent while 2048 others sent can be forgotten.
-type sequences struct {
+// only a sender that was silent while 2048 others sent can be forgotten. It is for one
+// goroutine.
+type Sequences struct {
 	young, old map[sender]uint64
 }
 
-func newSequences() sequences { return sequences{young: map[sender]uint64{}} }
+// NewSequences returns one that has seen no record.
+func NewSequences() Sequences { return Sequences{young: map[sender]uint64{}} }
 
-// note says whether a record is one that was there before, and how many of its
+// Note says whether a record is one that was there before, and how many of its
 // sender's are missing between the last one and this.
-func (s *sequences) note(gateway []byte, boot int64, sequence uint64) (duplicate bool, missing uint64) {
+func (s *Sequences) Note(gateway []byte, boot int64, sequence uint64) (duplicate bool, missing uint64) {
 	last, known := s.young[sender{string(gateway), boot}] // does not allocate
 	if !known {
 		last, known = s.old[sender{string(gateway), boot}]

@@ -22,7 +22,7 @@ type counter struct {
 	span   time.Duration // of the window
 	bytes  int64         // the window's share of the memory
 	win    *window.Window
-	seen   sequences
+	seen   accesslog.Sequences
 	dec    accesslog.Decoder
 	next   int64 // offset of the next record to count
 	newest int64 // event time of the newest hit counted, ms since 1970
@@ -50,7 +50,7 @@ func newCounter(span time.Duration, bytes, next int64) (*counter, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a window of %v in %d bytes: %w", span, bytes, err)
 	}
-	return &counter{span: span, bytes: bytes, win: win, seen: newSequences(), next: next}, nil
+	return &counter{span: span, bytes: bytes, win: win, seen: accesslog.NewSequences(), next: next}, nil
 }
 
 // sliced returns the slice of a window and the window's length in whole slices:
@@ -85,7 +85,7 @@ func (c *counter) count(r *kafka.Record, now int64) int {
 		at = r.Time.UnixMilli()
 	}
 	if rec.Shape == accesslog.ShapeCounts {
-		duplicate, missing := c.seen.note(rec.Gateway, rec.Boot, rec.Sequence)
+		duplicate, missing := c.seen.Note(rec.Gateway, rec.Boot, rec.Sequence)
 		if duplicate {
 			c.tally.duplicate++
 			return 1

@@ -1,7 +1,6 @@
 package hotcount
 
 import (
-	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,22 +77,6 @@ func TestMalformedStopsNothing(t *testing.T) {
 			t.Errorf("got %+v, want product 7 with 200 hits at offset 400", got)
 		}
 	})
-}
-
-func TestSendersAreBounded(t *testing.T) {
-	s := newSequences()
-	for i := range 3 * maxSenders {
-		s.note(fmt.Appendf(nil, "gw-%d", i), 1, 1)
-		if duplicate, missing := s.note([]byte("steady"), 1, uint64(i+1)); duplicate || missing > 0 {
-			t.Fatalf("record %d of a steady sender: duplicate %v, missing %d", i+1, duplicate, missing)
-		}
-		if n := len(s.young) + len(s.old); n > maxSenders {
-			t.Fatalf("%d senders are remembered, want at most %d", n, maxSenders)
-		}
-		if duplicate, _ := s.note(fmt.Appendf(nil, "gw-%d", max(0, i-maxSenders/2+2)), 1, 1); !duplicate {
-			t.Fatalf("a sender was forgotten after %d others", maxSenders/2-2)
-		}
-	}
 }
 
 // BenchmarkCount is the work for one record once it is in memory: decode,

@@ -99,7 +99,6 @@
 //	holder.go     partitions that come and go, windows kept in between
 //	partition.go  the counting loop: evaluate, publish, snapshot
 //	counter.go    what each record counts for
-//	sequence.go   duplicates and gaps
 //	publish.go    the mailbox and its delivery to ZooKeeper
 //	snapshot.go   a partition's state for others
 //	board.go      all partitions, from snapshots and lists

@@ -8,9 +8,9 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coherence"
 	"eshop/pkg/kafka"
 	"eshop/pkg/origin"
-	"eshop/pkg/rediscluster"
 )
 
 // changeKey tells the group consumer which changes must stay in order. An
@@ -130,13 +130,9 @@ func (r *Role) rebuild(ctx context.Context, ch catalog.Change) (written catalog.
 	if got, err = r.origin.Pull(ctx, ch.Key); err != nil {
 		return written, got, false, err
 	}
-	doc := document(ch.Key, got, catalog.Stamp{Epoch: r.known(ch.Key).Epoch, Token: ticket.Token()})
-	if got.State == catalog.Absent {
-		// Redis may have lost the version that is being deleted, and a tombstone
-		// below what the fleet was told of would delete nothing.
-		doc.Stamp.Version = r.known(ch.Key).Version
-	}
-	written, out, err := r.write(ctx, changeOp(ch.Op, got.State), doc)
+	known := r.known(ch.Key)
+	op, doc := coherence.ForChange(ch.Op, known, document(ch.Key, got, coherence.Base(known, ticket.Token())))
+	written, out, err := r.write(ctx, op, doc)
 	if err != nil {
 		return written, got, false, err
 	}
@@ -155,27 +151,15 @@ func (r *Role) known(key catalog.Key) catalog.Stamp {
 	return s
 }
 
-func changeOp(op catalog.Op, state catalog.State) rediscluster.Op {
-	switch {
-	case op == catalog.OpForce && state == catalog.Live:
-		return rediscluster.Force
-	case op == catalog.OpForce:
-		return rediscluster.ForceTombstone
-	case state == catalog.Live:
-		return rediscluster.Put
-	}
-	return rediscluster.Tombstone
-}
-
 // announced compares what the message said with what the origin showed. An
 // origin that answers from a lagging copy is asked again; what it did show has
 // been applied and, being older, loses to what comes.
 func announced(ch catalog.Change, got origin.Result) error {
 	switch {
-	case ch.Op == catalog.OpDelete && got.State == catalog.Live:
+	case coherence.Shown(ch, got.State, got.Field, got.Version):
+		return nil
+	case ch.Op == catalog.OpDelete:
 		return fmt.Errorf("%w: %v was said to be deleted and is still there", errAnnounced, ch.Key)
-	case ch.Version > 0 && ch.Op == catalog.OpUpdate && got.State == catalog.Live && got.Field != "" && got.Version < ch.Version:
-		return fmt.Errorf("%w: version %d of %v was said to exist, it shows %d", errAnnounced, ch.Version, ch.Key, got.Version)
 	}
-	return nil
+	return fmt.Errorf("%w: version %d of %v was said to exist, it shows %d", errAnnounced, ch.Version, ch.Key, got.Version)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coherence"
 	"eshop/pkg/lru"
 	"eshop/pkg/rediscluster"
 	"eshop/pkg/ring"
@@ -81,9 +82,7 @@ func (r *Role) keep(doc catalog.Document, v moment) {
 	if doc.Provisional {
 		e.softUntil = now.Add(provisionalTTL)
 	}
-	// A fill that was slow must not replace what a faster, later one stored; a
-	// copy that no store vouched for outranks nothing.
-	if old, ok := r.heap.docs.Get(doc.Key); ok && !old.dead.Load() && !old.doc.Provisional && doc.Stamp.Less(old.doc.Stamp) {
+	if old, ok := r.heap.docs.Get(doc.Key); ok && !old.dead.Load() && coherence.Outranks(old.doc, doc) {
 		return
 	}
 	r.heap.docs.Put(doc.Key, e, int64(len(doc.Body))+64, now.Add(r.cfg.HardTTL))

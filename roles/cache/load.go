@@ -9,6 +9,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/coalesce"
+	"eshop/pkg/coherence"
 	"eshop/pkg/docapi"
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
@@ -91,7 +92,7 @@ func (r *Role) load(ctx context.Context, key catalog.Key, min catalog.Stamp, pul
 		switch {
 		case err != nil:
 			return r.withoutRedis(ctx, key, min, err)
-		case doc.State != catalog.Absent && !doc.Stamp.Less(min):
+		case coherence.Reaches(doc, min):
 			return r.answer(doc, docapi.LayerRedis, v), nil
 		}
 	}
@@ -181,7 +182,7 @@ func (r *Role) LoadMany(ctx context.Context, reqs []docapi.Request) []docapi.Res
 		for j, i := range rest {
 			// Read again: the bus may have told of a change during the round trip.
 			min := mins[i].Max(r.floor.Of(keys[j]))
-			if doc := found[j].Document; found[j].Err == nil && doc.State != catalog.Absent && !doc.Stamp.Less(min) {
+			if doc := found[j].Document; found[j].Err == nil && coherence.Reaches(doc, min) {
 				out[i].Reply = r.answer(doc, docapi.LayerRedis, v)
 				continue
 			}

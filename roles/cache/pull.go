@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coherence"
 	"eshop/pkg/docapi"
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
@@ -39,7 +40,7 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 	defer release()
 	v := r.moment()
 	stored, readErr := r.store.Get(ctx, key, rediscluster.FromMaster)
-	if readErr == nil && why == pullForRead && stored.State != catalog.Absent && !stored.Stamp.Less(min) {
+	if readErr == nil && why == pullForRead && coherence.Reaches(stored, min) {
 		return r.answer(stored, docapi.LayerRedis, v), nil // somebody was faster
 	}
 	got, err := r.origin.Pull(ctx, key)
@@ -47,12 +48,12 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 		if reply, ok := r.stale(key, min); ok {
 			return reply, nil
 		}
-		if readErr == nil && stored.State != catalog.Absent && !stored.Stamp.Less(min) {
+		if readErr == nil && coherence.Reaches(stored, min) {
 			return docapi.Reply{Document: stored, Layer: docapi.LayerRedis, Stale: true}, nil
 		}
 		return docapi.Reply{}, err
 	}
-	reply, accepted, err := r.finish(ctx, min, v, stored.State, document(key, got, catalog.Stamp{Epoch: min.Epoch, Token: token}))
+	reply, accepted, err := r.finish(ctx, min, v, stored.State, document(key, got, coherence.Base(min, token)))
 	if accepted && readErr == nil && stored.Stamp.Less(r.floor.Of(key)) {
 		r.metrics.repairs.Inc()
 		r.log.Warn("repaired a document that Redis had lost", "key", key, "announced", r.floor.Of(key), "was", stored.Stamp, "now", reply.Document.Stamp)
@@ -63,13 +64,12 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 // finish writes what a reader's pull brought and answers with what Redis holds
 // then. accepted tells whether it is ours.
 func (r *Role) finish(ctx context.Context, min catalog.Stamp, v moment, stored catalog.State, doc catalog.Document) (reply docapi.Reply, accepted bool, err error) {
-	op := rediscluster.Put
 	if doc.State == catalog.Absent {
 		r.noteAbsent()
-		if stored == catalog.Absent && min.IsZero() {
-			return r.answer(catalog.Document{Key: doc.Key}, docapi.LayerOrigin, v), false, nil // nothing to replace: an unknown id costs Redis nothing
-		}
-		op, doc.Stamp.Version = rediscluster.Tombstone, min.Version
+	}
+	op, doc, write := coherence.ForReader(stored, min, doc)
+	if !write {
+		return r.answer(catalog.Document{Key: doc.Key}, docapi.LayerOrigin, v), false, nil
 	}
 	written, out, err := r.write(ctx, op, doc)
 	if err != nil {
@@ -98,12 +98,7 @@ func (r *Role) write(ctx context.Context, op rediscluster.Op, doc catalog.Docume
 		}
 		return stored, out, nil
 	}
-	doc.Stamp = out.Stored
-	doc.State = catalog.Live
-	if op == rediscluster.Tombstone || op == rediscluster.ForceTombstone {
-		doc.State, doc.Body = catalog.Tombstone, nil
-	}
-	return doc, out, nil
+	return coherence.Stored(op, doc, out), out, nil
 }
 
 // document makes the candidate of a pull: the body's version under base's epoch
@@ -128,26 +123,16 @@ func (r *Role) pullProvisional(ctx context.Context, key catalog.Key, min catalog
 	if got.State == catalog.Absent {
 		r.noteAbsent()
 	}
-	return r.provisional(document(key, got, catalog.Stamp{Epoch: min.Epoch}), min, v)
+	return r.provisional(document(key, got, coherence.Base(min, 0)), min, v)
 }
 
 // provisional answers with a pulled document that Redis does not hold.
-//
-// It carries the stamp min and no higher one. It may: the pull began after min
-// was known here, and min's message was sent after its change, so the pull saw
-// that change or a later one; only an origin that shows a lower version than min
-// has not caught up. And it must not carry more: a copy that nobody else can be
-// held to outranks nothing that Redis holds when it is back.
 func (r *Role) provisional(doc catalog.Document, min catalog.Stamp, v moment) (docapi.Reply, error) {
-	doc.Provisional = true
-	if doc.State == catalog.Live && doc.Field != "" && doc.Stamp.Version < min.Version {
+	shown, ok := coherence.Provisional(doc, min)
+	if !ok {
 		return docapi.Reply{}, behind(doc.Key, doc.Stamp, min)
 	}
-	if doc.State == catalog.Absent && !min.IsZero() {
-		doc.State = catalog.Tombstone
-	}
-	doc.Stamp = min
-	return r.answer(doc, docapi.LayerOrigin, v), nil
+	return r.answer(shown, docapi.LayerOrigin, v), nil
 }
 
 func behind(key catalog.Key, got, min catalog.Stamp) error {

@@ -8,6 +8,7 @@ import (
 	"github.com/cespare/xxhash/v2"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coherence"
 	"eshop/pkg/ring"
 )
 
@@ -123,15 +124,14 @@ func (x *index) admit(doc catalog.Document, v verification) (*flag, bool) {
 	l := s.m[doc.Key]
 	if l != nil {
 		f := l.current
-		isLive := f.state.Load() == live
-		switch {
-		case isLive && f.stamp == doc.Stamp && f.sum == sum:
+		switch coherence.Admit(f.state.Load() == live, f.stamp, f.sum == sum, doc) {
+		case coherence.Renew:
 			f.renew(v)
 			l.refs++
 			return f, true
-		case isLive && doc.State != catalog.Absent && doc.Stamp.Less(f.stamp):
+		case coherence.Refuse:
 			return nil, false
-		case doc.State == catalog.Live:
+		case coherence.Replace:
 			f.kill(superseded)
 		default:
 			s.bury(doc.Key, l)

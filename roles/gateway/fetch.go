@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coherence"
 	"eshop/pkg/docapi"
 	"eshop/pkg/rediscluster"
 )
@@ -154,7 +155,7 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 	if low = r.fromL1(keys, low, out); len(low) > 0 {
 		for n, res := range r.store.GetMany(ctx, pick(keys, low), rediscluster.FromMaster) {
 			i := low[n]
-			if res.Err == nil && res.Document.State != catalog.Absent && !res.Document.Stamp.Less(r.least(keys[i])) {
+			if res.Err == nil && coherence.Reaches(res.Document, r.least(keys[i])) {
 				take(i, res.Document, layerRedis, catalog.Stamp{})
 				continue
 			}
@@ -197,13 +198,9 @@ func (r *Role) fromCacheRole(ctx context.Context, keys []catalog.Key, missing []
 	}
 }
 
-// keep stores a document in L1. It reports false when a newer one is known. An
-// absence has no stamp to compare: it is as good as the minimum it was asked with.
+// keep stores a document in L1. It reports false when a newer one is known.
 func (r *Role) keep(doc catalog.Document, v verification, asked catalog.Stamp) (*entry, bool) {
-	stamp := doc.Stamp
-	if doc.State == catalog.Absent {
-		stamp = asked
-	}
+	stamp := coherence.FloorStamp(doc, asked)
 	if !r.floor.Admits(doc.Key, stamp) {
 		return nil, false
 	}

@@ -1,0 +1,82 @@
+package coherence
+
+import (
+	"eshop/pkg/catalog"
+	"eshop/pkg/rediscluster"
+)
+
+// Base is the stamp of a pull but for the version it finds. known is the highest
+// stamp the puller knows: Redis may have lost its epoch.
+func Base(known catalog.Stamp, token int64) catalog.Stamp {
+	return catalog.Stamp{Epoch: known.Epoch, Token: token}
+}
+
+// ForReader returns what a reader's pull writes; false if nothing. stored is
+// what Redis had before the pull, min what the reader must not be shown less than.
+func ForReader(stored catalog.State, min catalog.Stamp, doc catalog.Document) (rediscluster.Op, catalog.Document, bool) {
+	if doc.State != catalog.Absent {
+		return rediscluster.Put, doc, true
+	}
+	if stored == catalog.Absent && min.IsZero() {
+		return 0, doc, false // nothing to replace: an unknown id costs Redis nothing
+	}
+	doc.Stamp.Version = min.Version
+	return rediscluster.Tombstone, doc, true
+}
+
+// ForChange returns what the handler of a change message writes.
+func ForChange(op catalog.Op, known catalog.Stamp, doc catalog.Document) (rediscluster.Op, catalog.Document) {
+	live := doc.State == catalog.Live
+	if !live {
+		// Redis may have lost the version that is being deleted, and a tombstone
+		// below what the fleet was told of would delete nothing.
+		doc.Stamp.Version = known.Version
+	}
+	switch {
+	case op == catalog.OpForce && live:
+		return rediscluster.Force, doc
+	case op == catalog.OpForce:
+		return rediscluster.ForceTombstone, doc
+	case live:
+		return rediscluster.Put, doc
+	}
+	return rediscluster.Tombstone, doc
+}
+
+// Stored is the document that Redis holds after an accepted write of doc.
+func Stored(op rediscluster.Op, doc catalog.Document, out rediscluster.Outcome) catalog.Document {
+	doc.Stamp, doc.State = out.Stored, catalog.Live
+	if op == rediscluster.Tombstone || op == rediscluster.ForceTombstone {
+		doc.State, doc.Body = catalog.Tombstone, nil
+	}
+	return doc
+}
+
+// Provisional is a pulled document that Redis does not hold, as it may be shown;
+// false if the origin has not caught up with min.
+//
+// It carries the stamp min and no higher one. It may: the pull began after min
+// was known, and min's message was sent after its change, so the pull saw that
+// change or a later one; only an origin that shows a lower version than min has
+// not caught up. And it must not carry more: a copy that nobody else can be held
+// to outranks nothing that Redis holds when it is back.
+func Provisional(doc catalog.Document, min catalog.Stamp) (catalog.Document, bool) {
+	doc.Provisional = true
+	if doc.State == catalog.Live && doc.Field != "" && doc.Stamp.Version < min.Version {
+		return doc, false
+	}
+	if doc.State == catalog.Absent && !min.IsZero() {
+		doc.State = catalog.Tombstone
+	}
+	doc.Stamp = min
+	return doc, true
+}
+
+// Shown reports whether a pull shows what the message announced. An origin that
+// answers from a lagging copy does not.
+func Shown(ch catalog.Change, state catalog.State, field string, version int64) bool {
+	if state != catalog.Live {
+		return true
+	}
+	return ch.Op != catalog.OpDelete && (ch.Op != catalog.OpUpdate || field == "" || version >= ch.Version)
+}

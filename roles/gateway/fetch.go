@@ -100,10 +100,8 @@ func (r *Role) least(k catalog.Key) catalog.Stamp {
 // usable reports whether a copy may be served without any look elsewhere.
 func (r *Role) usable(e *entry, now time.Time) bool {
 	f := e.flag
-	if f.state.Load() != live || f.generation.Load() != r.generation.Load() || now.UnixNano() > f.soft.Load() {
-		return false
-	}
-	return !r.behind.Load() || f.verified.Load() >= now.Add(-r.cfg.MaxStaleness).UnixNano()
+	at := now.UnixNano()
+	return f.state.Load() == live && at <= f.soft.Load() && r.trust().Vouches(at, f.generation.Load(), f.verified.Load())
 }
 
 // servable reports whether a copy may be served, marked, for want of a better one.

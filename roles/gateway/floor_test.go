@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coherence"
 	"eshop/pkg/docapi"
 )
 
@@ -137,7 +138,7 @@ func TestInvariant8SilentBus(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		g := newRig(t, nil)
 		g.get(t, "/product/7")
-		g.behind.Store(true)
+		g.trusted.Store(0)
 		calls := g.redis.count()
 		wantPage(t, g.get(t, "/product/7"), "5599.0", "eshop; hit; ttl")
 		if g.redis.count() != calls {
@@ -161,6 +162,21 @@ func TestInvariant8SilentBus(t *testing.T) {
 		if got := header(g.get(t, "/product/7"), "Cache-Status"); strings.Contains(got, "stale") {
 			t.Errorf("Redis is back, the page is still marked: %s", got)
 		}
+	})
+}
+
+// 8: a process that was stopped goes by what it knew before. Nothing has told it
+// yet that the bus went on without it, and its pages are checked all the same.
+func TestInvariant8StoppedGateway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, nil)
+		g.trusted.Store(coherence.Until(time.Now(), g.cfg.MaxStaleness))
+		g.get(t, "/product/7")
+		g.redis.set(product(2, 20, "4999"))
+		time.Sleep(29 * time.Second)
+		wantPage(t, g.get(t, "/product/7"), "5599.0", "eshop; hit; ttl")
+		time.Sleep(2 * time.Second) // and no tick of the watermark
+		wantPage(t, g.get(t, "/product/7"), "4999", "eshop-redis; hit")
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -56,9 +57,11 @@ type Role struct {
 	gzips    sync.Pool // of writers: a new one takes 0.8 MB
 	tokenSum [sha256.Size]byte
 
-	// behind: the bus has been silent for longer than MaxStaleness. generation
-	// counts losses on it; gapAt is when the last one was.
-	behind     atomic.Bool
+	// trusted is until when the bus vouches for copies (coherence.Until): a time and
+	// not a mark that is set when it has passed, for a process that was stopped
+	// must not serve by what was so before. generation counts losses on the bus;
+	// gapAt is when the last one was.
+	trusted    atomic.Int64
 	generation atomic.Uint64
 	gapAt      atomic.Int64
 
@@ -107,7 +110,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if err := r.access.connect(r.cfg.Kafka, deps.Registry); err != nil {
 		return nil, err
 	}
-	r.behind.Store(true) // nothing has vouched for anything yet
+	r.trusted.Store(0) // nothing has vouched for anything yet
 	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsCacheMembers, needsWarm)
 	if deps.Admin != nil {
 		r.mount(deps.Admin)
@@ -137,6 +140,7 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	waiting := coalesce.Config{Timeout: cfg.LoadTimeout, MaxWaiters: cfg.Limits.Waiting, MaxPerKey: cfg.Limits.WaitingPerPage}
 	r.loads, r.forwards = coalesce.New[pageKey, *answer](waiting), coalesce.New[forwardKey, *peerAnswer](waiting)
 	r.peers = nobody{}
+	r.trusted.Store(math.MaxInt64)
 	var err error
 	if r.l1, err = newL1(cfg.L1Bytes); err != nil {
 		return nil, fmt.Errorf("set up the heap tier: %w", err)

@@ -69,7 +69,7 @@ func (w *world) settled(all ...*Role) {
 			r := g.peers.Ring()
 			return r != nil && r.Len() == len(all), fmt.Sprint(r != nil && r.Len() > 0)
 		})
-		w.until("the bus vouches", func() (bool, string) { return !g.behind.Load(), "" })
+		w.until("the bus vouches", func() (bool, string) { return !g.trust().Behind(time.Now().UnixNano()), "" })
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coherence"
 )
 
 // bus is how the invalidation topic reaches L1. It implements
@@ -42,11 +43,15 @@ func (b bus) Unverified(reason string) {
 	b.r.log.Warn("every copy is to be verified before use", "reason", reason)
 }
 
+// trust is what is known of the bus now.
+func (r *Role) trust() coherence.Bus {
+	return coherence.Bus{Generation: r.generation.Load(), Until: r.trusted.Load(), Max: r.cfg.MaxStaleness}
+}
+
 // distrusts reports whether what a replica says may be older than a change the
 // bus failed to tell.
 func (r *Role) distrusts(now time.Time) bool {
-	gap := r.gapAt.Load()
-	return r.behind.Load() || gap != 0 && now.UnixNano()-gap < int64(r.cfg.MaxStaleness)
+	return r.trust().Distrusts(now.UnixNano(), r.gapAt.Load())
 }
 
 // bucket limits revalidations: after a loss on the bus all pages want one.

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -119,7 +120,7 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 		gauge("gateway_waiting_requests", "Requests that wait for a load.", func() float64 { return float64(r.loads.Waiting() + r.forwards.Waiting()) }),
 		gauge("gateway_refresh_queue", "Background refreshes that wait.", func() float64 { return float64(len(r.refresh.queue)) }),
 		gauge("gateway_bus_behind", "1 while the invalidation bus does not vouch for copies.", func() float64 {
-			if r.behind.Load() {
+			if r.trust().Behind(time.Now().UnixNano()) {
 				return 1
 			}
 			return 0

@@ -90,11 +90,8 @@ const (
 // look judges a page by its documents. It takes no lock and allocates nothing.
 func (r *Role) look(p *page, now int64) freshness {
 	worst := fresh
-	generation := r.generation.Load()
-	mustBe := int64(0) // verified at or after
-	if r.behind.Load() {
-		mustBe = now - int64(r.cfg.MaxStaleness)
-	}
+	bus := r.trust()
+	since := bus.VerifiedSince(now)
 	for _, f := range p.deps {
 		if f.state.Load() != live {
 			if f.dead() {
@@ -102,7 +99,7 @@ func (r *Role) look(p *page, now int64) freshness {
 			}
 			worst = max(worst, outdated)
 		}
-		if f.generation.Load() != generation || f.verified.Load() < mustBe {
+		if f.generation.Load() != bus.Generation || f.verified.Load() < since {
 			worst = max(worst, unverified)
 		}
 		if soft := f.soft.Load(); now > soft {

@@ -6,18 +6,23 @@ import (
 	"fmt"
 	"time"
 
+	"eshop/pkg/coherence"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
 )
 
-// watch keeps the flag that tells whether the bus vouches for copies. A tick
-// of a fiftieth of the limit adds that much to it at most.
+// watch keeps the time until which the bus vouches for copies. A tick of a
+// fiftieth of the limit takes that much from it at most.
 func (r *Role) watch(ctx context.Context) {
 	tick := time.NewTicker(min(max(r.cfg.MaxStaleness/50, 20*time.Millisecond), time.Second))
 	defer tick.Stop()
+	was := true
 	for {
-		if behind := r.subscriber.Behind(); r.behind.Swap(behind) != behind {
-			r.log.Info("invalidation bus", "behind", behind, "watermark", r.subscriber.Watermark())
+		watermark := r.subscriber.Watermark()
+		r.trusted.Store(coherence.Until(watermark, r.cfg.MaxStaleness))
+		if behind := r.trust().Behind(time.Now().UnixNano()); behind != was {
+			r.log.Info("invalidation bus", "behind", behind, "watermark", watermark)
+			was = behind
 		}
 		select {
 		case <-ctx.Done():

@@ -61,6 +61,7 @@ type Server struct {
 	ownFront http.Handler // nil: the status page
 	sections []section
 	layers   []layer
+	served   map[string]bool
 }
 
 // New returns a server with the built-in pages. It does no I/O.
@@ -99,6 +100,21 @@ func (s *Server) HandleChange(method, path string, h http.Handler) {
 		panic(fmt.Sprintf("admin: %s %s cannot change anything: use POST, PUT, PATCH or DELETE", method, path))
 	}
 	s.mux.Handle(method+" "+path, s.guardChange(h))
+}
+
+// First reports whether nobody has asked this before for a path. Roles of one process that could all
+// serve it let the first of them do so.
+func (s *Server) First(path string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.served[path] {
+		return false
+	}
+	if s.served == nil {
+		s.served = map[string]bool{}
+	}
+	s.served[path] = true
+	return true
 }
 
 // Listen binds the address. It is called by Run when it was not called before; calling it first makes

@@ -31,8 +31,9 @@ type GroupConfig struct {
 }
 
 // Handler applies one record. Nil means that it is applied; an error made by
-// Reject sends it to the dead-letter topic; any other error, and a panic, means
-// it is tried again with backoff for ever, while other keys go on. ctx ends
+// Reject sends it to the dead-letter topic; one made by Postpone says when it is
+// tried again; any other error, and a panic, means it is tried again with backoff
+// for ever, while other keys go on. ctx ends
 // when the process gives up the record's partition: the record then counts as
 // not applied and is read again, here or elsewhere.
 type Handler func(ctx context.Context, r Record) error
@@ -44,6 +45,19 @@ func (r rejection) Unwrap() error { return r.reason }
 
 // Reject marks an error as final: the record goes to the dead-letter topic at once.
 func Reject(reason error) error { return rejection{reason: reason} }
+
+type postponement struct {
+	reason error
+	ready  <-chan struct{}
+}
+
+func (p postponement) Error() string { return p.reason.Error() }
+func (p postponement) Unwrap() error { return p.reason }
+
+// Postpone marks an error as a wait that somebody ends: the record is tried again
+// when ready is closed, and not before. Meanwhile it takes no handler's place,
+// and is no failure.
+func Postpone(ready <-chan struct{}, reason error) error { return postponement{reason, ready} }
 
 // Group is one member of a consumer group. Records with equal keys are applied
 // one after the other, in the order read, over all partitions this process

@@ -132,26 +132,34 @@ func (g *Group) apply(l *lane, t *task) bool {
 		if t.claim.ctx.Err() != nil {
 			return false
 		}
+		var wait postponement
+		if errors.As(err, &wait) {
+			if attempt = -1; !rest(g, l, t, wait.ready) { // what fails afterwards fails for the first time
+				return false
+			}
+			continue
+		}
 		g.metrics.retried.Inc()
 		g.count1(&g.state.retried)
 		if attempt == 0 || attempt%20 == 0 {
 			g.log.Warn("a kafka record could not be applied and is tried again", "group", g.cfg.Group, "partition", t.rec.Partition, "offset", t.rec.Offset, "attempt", attempt+1, "error", err)
 		}
-		if !g.rest(l, t, g.cfg.Backoff.delay(attempt)) {
+		timer := time.NewTimer(g.cfg.Backoff.delay(attempt))
+		again := rest(g, l, t, timer.C)
+		timer.Stop()
+		if !again {
 			return false
 		}
 	}
 }
 
-// rest waits before the next attempt. False means that the claim ended.
-func (g *Group) rest(l *lane, t *task, d time.Duration) bool {
+// rest waits for the time of the next attempt. False means that the claim ended.
+func rest[T any](g *Group, l *lane, t *task, ready <-chan T) bool {
 	g.addRetrying(1)
 	defer g.addRetrying(-1)
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	for {
 		select {
-		case <-timer.C:
+		case <-ready:
 			return true
 		case <-t.claim.ctx.Done():
 			return false

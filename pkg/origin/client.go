@@ -22,7 +22,8 @@ type Client struct {
 	metrics *metrics
 	log     *slog.Logger
 	windows map[string]*window // by kind; the map never changes
-	inside  atomic.Int64       // pulls that wait for a result
+	held    func(kind string) error
+	inside  atomic.Int64 // pulls that wait for a result
 
 	// life ends with Close. Requests run on it instead of on their callers'
 	// contexts.
@@ -55,6 +56,7 @@ func New(cfg Config, cat *catalog.Catalog, deps Deps) (*Client, error) {
 		guard:   newGuard(cfg, deps.Log),
 		log:     deps.Log,
 		windows: map[string]*window{},
+		held:    deps.Held,
 	}
 	c.life, c.end = context.WithCancel(context.Background())
 	for _, name := range cat.KindNames() {
@@ -70,7 +72,7 @@ func New(cfg Config, cat *catalog.Catalog, deps Deps) (*Client, error) {
 // with the state Absent, not an error. When ctx ends Pull returns at once; a
 // request that was sent goes on until its deadline, for whoever shares it.
 //
-// Errors wrap ErrOverloaded, ErrOpen, ErrBadAnswer, ErrClosed, *StatusError,
+// Errors wrap ErrOverloaded, ErrOpen, ErrHeld, ErrBadAnswer, ErrClosed, *StatusError,
 // ctx's error or the transport's.
 func (c *Client) Pull(ctx context.Context, key catalog.Key) (Result, error) {
 	kind, err := c.kind(key)

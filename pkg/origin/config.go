@@ -64,6 +64,10 @@ type Breaker struct {
 type Deps struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	// Held is asked before each request, when its turn has come. Its error, if it
+	// has one, is that of the pull, with ErrHeld, and nothing is sent. Nil: no kind
+	// is held back.
+	Held func(kind string) error
 }
 
 func (c *Config) complete() (*url.URL, error) {

@@ -2,7 +2,7 @@
 //
 // Each pull has a deadline and goes through a bulkhead (so many requests at
 // once, so many waiting) and a breaker (after too many failures nothing is sent
-// for a while, then a few probes). Concurrent pulls of one kind that has a
+// for a while, then a few probes), and past whoever may hold a kind back. Concurrent pulls of one kind that has a
 // batch form are collapsed into one request.
 //
 // A pull reads the origin after it was called, never before: it may join a

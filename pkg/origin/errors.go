@@ -15,6 +15,8 @@ var (
 	// ErrBadAnswer: the origin answered something that is no document: not a
 	// JSON object, too large, of another id, a redirect.
 	ErrBadAnswer = errors.New("the origin gave a bad answer")
+	// ErrHeld: pulls of this kind are held back (Deps.Held). Nothing was sent.
+	ErrHeld = errors.New("pulls of this kind are held back")
 	// ErrClosed: the client was closed.
 	ErrClosed = errors.New("the origin client is closed")
 )

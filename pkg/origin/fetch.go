@@ -121,7 +121,16 @@ func (c *Client) inParallel(n int, do func(i int)) {
 // request sends one request through the guard. A panic below it fails this
 // request, not the process.
 func (c *Client) request(turn context.Context, kind *catalog.Kind, form, path string, limit int64) ([]byte, error) {
-	body, err := c.guard.do(turn, func() (body []byte, err error) {
+	may := func() error {
+		if c.held == nil {
+			return nil
+		}
+		if err := c.held(kind.Name); err != nil {
+			return fmt.Errorf("%w: %w", ErrHeld, err)
+		}
+		return nil
+	}
+	body, err := c.guard.do(turn, may, func() (body []byte, err error) {
 		defer func() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("ask the origin for %s: panic: %v", path, r)

@@ -42,10 +42,11 @@ func newGuard(cfg Config, log *slog.Logger) *guard {
 	}
 }
 
-// do runs fn when the bulkhead and the breaker let it. ctx ends the wait for a
+// do runs fn when the bulkhead, may and the breaker let it, in this order: what
+// may forbids says nothing of the origin to the breaker. ctx ends the wait for a
 // place, not fn: what was sent is awaited until its own deadline, so that the
 // breaker learns how it ended.
-func (g *guard) do(ctx context.Context, fn func() ([]byte, error)) (body []byte, err error) {
+func (g *guard) do(ctx context.Context, may func() error, fn func() ([]byte, error)) (body []byte, err error) {
 	if err := ctx.Err(); err != nil { // with a free place, too
 		return nil, err
 	}
@@ -56,6 +57,9 @@ func (g *guard) do(ctx context.Context, fn func() ([]byte, error)) (body []byte,
 		return nil, err
 	}
 	defer g.bulkhead.ReleasePermit()
+	if err := may(); err != nil {
+		return nil, err
+	}
 	if !g.breaker.TryAcquirePermit() {
 		return nil, ErrOpen
 	}

@@ -11,6 +11,8 @@ import (
 	"time"
 )
 
+func always() error { return nil }
+
 // testGuard is a guard with small numbers: half of four requests within 10 s
 // open it, after 2 s (and up to a tenth) two probes are let through.
 func testGuard(t *testing.T, concurrency int) *guard {
@@ -23,7 +25,7 @@ func testGuard(t *testing.T, concurrency int) *guard {
 }
 
 func (g *guard) with(err error) error {
-	_, got := g.do(context.Background(), func() ([]byte, error) { return nil, err })
+	_, got := g.do(context.Background(), always, func() ([]byte, error) { return nil, err })
 	return got
 }
 
@@ -61,7 +63,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 				t.Errorf("%s: open is %v, want %v", c.name, opened, c.opens)
 			}
 			called := false
-			_, err := g.do(t.Context(), func() ([]byte, error) { called = true; return nil, nil })
+			_, err := g.do(t.Context(), always, func() ([]byte, error) { called = true; return nil, nil })
 			if errors.Is(err, ErrOpen) != c.opens || called == c.opens {
 				t.Errorf("%s: the next request: got %v, sent: %v", c.name, err, called)
 			}
@@ -93,7 +95,7 @@ func TestProbesCloseTheBreaker(t *testing.T) {
 		results := make(chan error, 5)
 		for range 5 {
 			go func() {
-				_, err := g.do(t.Context(), func() ([]byte, error) { <-hold; return nil, nil })
+				_, err := g.do(t.Context(), always, func() ([]byte, error) { <-hold; return nil, nil })
 				results <- err
 			}()
 		}
@@ -145,24 +147,24 @@ func TestLeaversDoNotTouchTheBreaker(t *testing.T) {
 		hold := make(chan struct{})
 		second := make(chan error)
 		go func() {
-			_, err := g.do(t.Context(), func() ([]byte, error) { <-hold; return nil, nil })
+			_, err := g.do(t.Context(), always, func() ([]byte, error) { <-hold; return nil, nil })
 			second <- err
 		}()
 		synctest.Wait()
 		never := func() ([]byte, error) { t.Error("a request was sent"); return nil, nil }
 		ctx, cancel := context.WithCancel(t.Context())
 		left := make(chan error)
-		go func() { _, err := g.do(ctx, never); left <- err }()
+		go func() { _, err := g.do(ctx, always, never); left <- err }()
 		synctest.Wait()
 		cancel()
 		if err := <-left; !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller that leaves the queue: got %v", err)
 		}
-		if _, err := g.do(ctx, never); !errors.Is(err, context.Canceled) {
+		if _, err := g.do(ctx, always, never); !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller that is gone: got %v", err)
 		}
 		began := time.Now()
-		if _, err := g.do(t.Context(), never); !errors.Is(err, ErrOverloaded) || time.Since(began) != g.wait {
+		if _, err := g.do(t.Context(), always, never); !errors.Is(err, ErrOverloaded) || time.Since(began) != g.wait {
 			t.Errorf("a full bulkhead: got %v after %v, want ErrOverloaded after %v", err, time.Since(began), g.wait)
 		}
 		if g.state() != 1 {
@@ -186,7 +188,7 @@ func TestPanicGivesPlacesBack(t *testing.T) {
 						t.Error("the panic was swallowed")
 					}
 				}()
-				_, _ = g.do(t.Context(), func() ([]byte, error) { panic("boom") })
+				_, _ = g.do(t.Context(), always, func() ([]byte, error) { panic("boom") })
 			}()
 		}
 		if g.state() != 2 {

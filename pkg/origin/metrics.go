@@ -73,6 +73,8 @@ func outcome(r ResultOrErr) string {
 		return "overloaded"
 	case errors.Is(err, ErrOpen):
 		return "open"
+	case errors.Is(err, ErrHeld):
+		return "held"
 	case errors.Is(err, ErrBadAnswer):
 		return "bad_answer"
 	case errors.Is(err, ErrClosed), errors.Is(err, context.Canceled):

@@ -19,6 +19,7 @@ type State struct {
 	mu      sync.Mutex
 	known   map[string]known // by node
 	changed chan struct{}    // closed at the next change; nil: nobody waits
+	heard   chan struct{}    // closed at the first Replace; nil: nobody has asked
 }
 
 // effect is the switches in effect. Immutable.
@@ -70,6 +71,20 @@ func (s *State) Changed() <-chan struct{} {
 	return s.changed
 }
 
+// Heard returns a channel that is closed when the process has first heard which
+// switches there are, be it none.
+func (s *State) Heard() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.heard == nil {
+		s.heard = make(chan struct{})
+		if s.known != nil {
+			close(s.heard)
+		}
+	}
+	return s.heard
+}
+
 // Error says that a switch forbids something.
 type Error struct {
 	Kind   string // what was asked for
@@ -117,6 +132,9 @@ func (s *State) Replace(switches []Switch, now time.Time) bool {
 			k = known{sw, now}
 		}
 		next[sw.node()] = k
+	}
+	if s.known == nil && s.heard != nil {
+		defer close(s.heard)
 	}
 	s.known = next
 	return s.settle(now)

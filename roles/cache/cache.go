@@ -12,6 +12,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/coalesce"
+	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
 	"eshop/pkg/invalidation"
 	"eshop/pkg/kafka"
@@ -52,6 +53,8 @@ type Role struct {
 	refreshes     chan *entry
 	announcements chan catalog.Invalidation
 	prewarm       *prewarm
+	switches      degrade.State // an operator's
+	degrader      *degrade.Client
 	metrics       *metrics
 
 	server   *http.Server
@@ -93,7 +96,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if r.zk, err = zookeeper.New(cfg.ZooKeeper, zookeeper.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {
 		return fail("the ZooKeeper session", err)
 	}
-	if r.origin, err = origin.New(cfg.Origin, deps.Catalog, origin.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {
+	if r.origin, err = origin.New(cfg.Origin, deps.Catalog, origin.Deps{Log: deps.Log, Registry: deps.Registry, Held: r.held}); err != nil {
 		return fail("the origin client", err)
 	}
 	cfg.Kafka.ClientID = "eshop-cache"
@@ -112,6 +115,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if err != nil {
 		return fail("the change feed", err)
 	}
+	r.degrader = degrade.New(degrade.Deps{Session: r.zk, Log: r.log})
 	r.prewarm = newPrewarm(r)
 	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsBus)
 	if deps.Admin != nil {
@@ -119,6 +123,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		deps.Admin.Purge("cache", r.purge)
 		deps.Admin.AddSection("cache", r.status)
 		r.prewarm.serve(deps.Admin)
+		degrade.API{Client: r.degrader, State: &r.switches, Kinds: r.cat.KindNames()}.Serve(deps.Admin)
 	}
 	r.server = &http.Server{
 		Handler:           docapi.NewHandler(docapi.HandlerConfig{Token: cfg.ClusterToken, Timeout: cfg.FillTimeout}, deps.Catalog, r),
@@ -168,6 +173,7 @@ func (r *Role) Run(ctx context.Context) error {
 	// None waits for another: a dependency may come later, and /-/ready tells.
 	g.Add("readiness", lifecycle.Started(r.watchReady))
 	g.Add("zookeeper", lifecycle.Started(r.zk.Run))
+	g.Add("degrade switches", lifecycle.Started(r.followSwitches))
 	g.Add("producer", lifecycle.Started(r.producer.Run))
 	g.Add("bus", lifecycle.Started(r.bus.Run))
 	g.Add("leader", lifecycle.Started(r.lead))
@@ -177,8 +183,8 @@ func (r *Role) Run(ctx context.Context) error {
 	g.Add("refreshes", lifecycle.Started(r.refreshLoop))
 	g.Add("prewarm", lifecycle.Started(r.prewarm.run))
 	g.Add("http", lifecycle.Started(r.serve))
-	g.Add("members", lifecycle.Started(r.group.Run))
-	g.Add("feed", lifecycle.Started(r.feed.Run))
+	g.Add("members", lifecycle.Started(r.informed(r.group.Run)))
+	g.Add("feed", lifecycle.Started(r.informed(r.feed.Run)))
 	return g.Run(ctx)
 }
 

@@ -32,7 +32,13 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 		return kafka.Reject(err)
 	}
 	at := attempt{rec.Partition, rec.Offset}
-	outcome, err := r.applyChange(ctx, ch, rec.Time)
+	switched := r.switches.Changed() // before the look at them: no change of theirs is missed
+	outcome, err := "", r.held(ch.Key.Kind)
+	if err == nil {
+		outcome, err = r.applyChange(ctx, ch, rec.Time)
+	} else {
+		err = fmt.Errorf("%w: %w", origin.ErrHeld, err)
+	}
 	switch {
 	case err == nil:
 		r.attempts.forget(at)
@@ -43,6 +49,9 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 		r.attempts.forget(at)
 		r.metrics.changes.WithLabelValues("rejected").Inc()
 		return kafka.Reject(err)
+	case errors.Is(err, origin.ErrHeld):
+		r.attempts.forget(at) // its patience begins anew
+		outcome, err = "held", kafka.Postpone(switched, err)
 	case errors.Is(err, errAnnounced):
 		outcome = "waiting"
 	default:

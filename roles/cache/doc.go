@@ -12,6 +12,17 @@
 //	GET /api/prewarm   the latest generation in any process: state (none, waiting, running,
 //	                   finished), counters, products a second, seconds left, what it waits for
 //
+// and of pkg/degrade, where no role of the process has it yet:
+//
+//	POST, DELETE /api/degrade   set and end the switches; GET tells which are in effect here
+//
+// While the switch no-origin is on for a kind (degrade.go), nothing of it is
+// pulled: what the heap and Redis hold is served as it is, what neither has is
+// 503 with Retry-After. Changes of the kind wait where they are, in their order
+// and uncommitted, without taking a handler's place; once 4,096 of them wait in
+// one process, those of other kinds wait behind them. Prewarms of the kind wait
+// with either switch.
+//
 // Messages: reads the topic of changes as a consumer group, writes the topic of
 // invalidations (and, as the elected leader, its heartbeats), reads that topic
 // itself, and puts what it cannot read on the topic of dead letters.
@@ -48,7 +59,7 @@
 // announcements waits for Kafka. What fails otherwise is tried again at its end,
 // three times, and then left to the next read.
 //
-// Metrics: eshop_changes_total, eshop_change_lag_seconds, eshop_redis_repairs_total,
+// Metrics: eshop_degraded{kind,mode}, eshop_changes_total, eshop_change_lag_seconds, eshop_redis_repairs_total,
 // eshop_prewarm_documents_total, eshop_prewarm_running, eshop_prewarm_seconds, eshop_l1_*,
 // eshop_cache_*, eshop_bus_leader and those of the packages it uses.
 package cache

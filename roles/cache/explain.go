@@ -11,7 +11,7 @@ import (
 
 // explain tells what each level this role can see holds of a document.
 func (r *Role) explain(ctx context.Context, key catalog.Key) any {
-	out := map[string]any{"floor": r.floor.Of(key).String()}
+	out := map[string]any{"floor": r.floor.Of(key).String(), "degraded": r.switches.Explain(key.Kind)}
 	if e, ok := r.heap.docs.Get(key); ok {
 		out["l1"] = map[string]any{"copy": admin.CopyOf(e.doc), "verifiedAgo": time.Since(e.verified).Round(time.Millisecond).String(),
 			"usable": r.usable(e, r.floor.Of(key), time.Now())}
@@ -52,5 +52,6 @@ func (r *Role) status() any {
 		"id": r.cfg.ID, "addr": r.Addr(), "members": members, "zookeeper": r.zk.State().String(),
 		"busBehind": r.bus.Behind(), "watermark": r.bus.Watermark(), "bus": r.bus.Status(), "feed": r.feed.Status(),
 		"documents": r.heap.docs.Len(), "absent": r.heap.absent.Len(), "floorKeys": r.floor.Len(),
+		"degraded": r.switches.Status(),
 	}
 }

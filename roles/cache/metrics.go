@@ -31,7 +31,7 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "eshop_" + name, Help: help}, labels)
 	}
 	m := &metrics{
-		changes: vec("changes_total", "Attempts at change messages by outcome: applied, deleted, refused (Redis held a later copy), waiting (the origin lags behind the message), retry, rejected.", "outcome"),
+		changes: vec("changes_total", "Attempts at change messages by outcome: applied, deleted, refused (Redis held a later copy), waiting (the origin lags behind the message), held (by a degrade switch), retry, rejected.", "outcome"),
 		changeLag: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_change_lag_seconds",
 			Help: "Time from producing a change message to its effect in Redis and on the bus.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
 		repairs:       invalidation.NewRepairs(),
@@ -58,6 +58,7 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 			ConstLabels: prometheus.Labels{"queue": name}}, func() float64 { return float64(fill()) }))
 	}
 	all = append(all, lru.Collectors(r.heap.docs, r.heap.absent)...)
+	all = append(all, r.switches.Collector(r.cat.KindNames()))
 	if reg == nil {
 		return m, nil
 	}

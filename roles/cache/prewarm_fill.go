@@ -157,6 +157,14 @@ var errAnnouncements = errors.New("too many announcements wait for Kafka")
 // meanwhile has a higher token, or was visible to the pull.
 func (f *filler) documents(ctx context.Context, keys []catalog.Key) []filled {
 	out := make([]filled, len(keys))
+	for _, key := range keys {
+		if err := f.r.paused(key.Kind); err != nil {
+			for i := range out {
+				out[i] = filled{err: err}
+			}
+			return out
+		}
+	}
 	work := f.look(ctx, keys, out)
 	if len(work) == 0 {
 		return out
@@ -268,7 +276,7 @@ func (f *filler) write(ctx context.Context, token int64, work []pulling, pulls [
 		got := pulls[i]
 		if got.Err != nil {
 			out[p.at] = filled{outcome: failed, err: got.Err}
-			if errors.Is(got.Err, origin.ErrOverloaded) || errors.Is(got.Err, origin.ErrOpen) {
+			if errors.Is(got.Err, origin.ErrOverloaded) || errors.Is(got.Err, origin.ErrOpen) || errors.Is(got.Err, origin.ErrHeld) {
 				out[p.at].outcome = later
 			}
 			continue

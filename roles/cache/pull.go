@@ -30,6 +30,9 @@ const (
 // only keeps a second process from pulling the same; whoever waits for it in
 // vain goes on with the token it has, and the compare decides.
 func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why purpose) (docapi.Reply, error) {
+	if err := r.held(key.Kind); err != nil {
+		return r.withoutOrigin(ctx, key, min, why, err)
+	}
 	token, release, err := r.token(ctx, key)
 	if err != nil {
 		if ctx.Err() != nil || why == pullForRefresh { // a copy that is stored is better than a provisional one

@@ -24,7 +24,8 @@ const (
 // for Refresh: it heals changes of which the shop sent no message. A document of
 // unknown age counts as old. When the queue is full the next read asks again.
 func (r *Role) refreshIfOld(e *entry) {
-	if e.doc.State == catalog.Absent || e.doc.Provisional || time.Now().UnixNano() < e.refreshAt.Load() || e.refreshing.Swap(true) {
+	if e.doc.State == catalog.Absent || e.doc.Provisional || time.Now().UnixNano() < e.refreshAt.Load() ||
+		r.held(e.doc.Key.Kind) != nil || e.refreshing.Swap(true) {
 		return
 	}
 	select {

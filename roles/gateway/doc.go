@@ -42,6 +42,21 @@
 // any other: the floor, the flags and the bounds hold for it. When the product
 // cools, the gateways that do not own it drop their copies.
 //
+// # Degrade switches
+//
+// An operator's switches (pkg/degrade) hold for a kind, until they end. With
+// stale-only a page that shows the kind is served as L1 has it, here or at its
+// owner: marked stale when it is past its soft TTL, could not be checked or is
+// older than a change, never when a document of it was deleted. The kind is read
+// neither from Redis nor from the cache role, so what no memory has is 503, or a
+// part missing from a page that is partial. With no-origin gateways do as ever,
+// and the cache role has less to offer. Either way each answer says so:
+//
+//	eshop; hit; ttl=-4; detail="stale; degraded=stale-only; v=…; age=…; owner=gw-1"
+//
+// What a hit pays for it is one load of a word that changes with the switches
+// (degraded.go).
+//
 // # Access log
 //
 // Each GET or HEAD request on the public listener that names a product counts once, at the
@@ -94,7 +109,7 @@
 // # Messages
 //
 // Reads cache-invalidate, every partition, with its own offsets (invalidate.go).
-// Watches the nodes hot/*, pin/*, ban/* and rule of pkg/hotlist (hot.go), and reads
+// Watches the nodes degrade/* of pkg/degrade. Watches the nodes hot/*, pin/*, ban/* and rule of pkg/hotlist (hot.go), and reads
 // top/* once, at the start.
 // Sends access-log, in the shapes of pkg/accesslog: counts by partition, with a
 // sequence by which a reader knows the copies that a retry makes; records of
@@ -118,6 +133,7 @@
 // # Metrics
 //
 // eshop_gateway_requests_total{layer,code}, eshop_gateway_request_seconds,
+// eshop_degraded{kind,mode}, eshop_degraded_answers_total{mode},
 // eshop_l1_bytes, eshop_l1_entries, eshop_l1_evictions_total{reason},
 // eshop_redis_repairs_total and the others of metrics.go; the access log's are
 // eshop_accesslog_* (above) and eshop_accesslog_records_total; the bus adds
@@ -145,5 +161,5 @@
 //	accesslog_counts.go counts as records      accesslog_record.go requests as records
 //	accesslog_books.go  what has become of each hit
 //	accesslog_near.go   which products may be about to become hot
-//	check.go     templates, before a start
+//	check.go     templates, before a start   degraded.go  an operator's switches
 package gateway

@@ -6,6 +6,7 @@ import (
 
 	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
+	"eshop/pkg/degrade"
 	"eshop/pkg/rediscluster"
 	"eshop/pkg/ring"
 )
@@ -15,6 +16,7 @@ func (r *Role) mount(a *admin.Server) {
 	a.Explain("gateway", r.explain)
 	a.Purge("gateway", r.l1.purge)
 	a.AddSection("gateway", func() any { return r.status() })
+	degrade.API{Client: r.degraded.client, State: &r.degraded.state, Kinds: r.cat.KindNames()}.Serve(a)
 }
 
 // explain tells what each level this role can see holds of a document.
@@ -38,7 +40,7 @@ func (r *Role) explain(ctx context.Context, key catalog.Key) any {
 			out["owner"] = m.ID
 		}
 	}
-	out["hot"] = r.hot.explain(key)
+	out["hot"], out["degraded"] = r.hot.explain(key), r.degraded.state.Explain(key.Kind)
 	return out
 }
 
@@ -80,7 +82,7 @@ func (r *Role) status() any {
 	if r.access.on() {
 		s["accessLog"] = r.access.status()
 	}
-	s["hot"], s["warm"] = r.hot.status(time.Now()), r.warm.status()
+	s["hot"], s["warm"], s["degraded"] = r.hot.status(time.Now()), r.warm.status(), r.degraded.state.Status()
 	if rg := r.peers.Ring(); rg != nil {
 		s["ring"] = rg.Members()
 	}

@@ -44,9 +44,9 @@ var errChanging = errors.New("the document changes faster than it can be read")
 const rounds = 4
 
 // documents returns a copy of each key: from L1 if it is usable, else from
-// Redis, else from the cache role, each held against the floor (invariant 3).
-// What was read is in L1 afterwards. When all of that fails, an older copy of
-// L1 is returned, marked, and an error if there is none.
+// Redis, else from the cache role, each held against the floor (invariant 3),
+// unless a switch keeps it to L1. What was read is in L1 afterwards. When all of
+// that fails, an older copy of L1 is returned, marked, and an error if there is none.
 func (r *Role) documents(ctx context.Context, keys []catalog.Key) []found {
 	out := make([]found, len(keys))
 	open := make([]int, len(keys))
@@ -54,7 +54,7 @@ func (r *Role) documents(ctx context.Context, keys []catalog.Key) []found {
 		open[i] = i
 	}
 	for round := 0; round < rounds && len(open) > 0; round++ {
-		if open = r.fromL1(keys, open, out); len(open) > 0 {
+		if open = r.reachable(keys, r.fromL1(keys, open, out), out); len(open) > 0 {
 			open = r.round(ctx, keys, open, out)
 		}
 	}

@@ -85,6 +85,7 @@ func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.
 
 func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, owner ring.Member) int {
 	h := &ctx.Response.Header
+	r.degraded.answered(key.page, false) // the owner's member says so
 	status := appendForwarded(a.cacheStatus, r.forwardReason(key, time.Now()), token(owner.ID), r.hot.has(key))
 	if a.code == fasthttp.StatusNotFound {
 		return r.writeProblem(ctx, notFound(key.json), status)

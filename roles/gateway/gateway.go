@@ -16,6 +16,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/coalesce"
+	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
 	"eshop/pkg/invalidation"
 	"eshop/pkg/lifecycle"
@@ -53,6 +54,7 @@ type Role struct {
 	checks   *bucket
 	access   *accessLog
 	hot      *hot
+	degraded *degraded
 	warm     *warm
 	gzips    sync.Pool // of writers: a new one takes 0.8 MB
 	tokenSum [sha256.Size]byte
@@ -99,6 +101,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	r.self = &ring.Member{ID: r.cfg.ID}
 	r.gateways = membership.New(membership.Config{Role: "gateway", Self: r.self, JoinWhen: r.warm.done, Probe: r.probe}, membership.Deps{Log: r.log, Session: r.zk})
 	r.peers = r.gateways
+	r.degraded.client = degrade.New(degrade.Deps{Session: r.zk, Log: r.log})
 	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout}, r.cacheRing, docapi.Deps{Log: r.log})
 	r.source = r.docs
 	r.subscriber, err = invalidation.NewSubscriber(
@@ -148,7 +151,7 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	if r.floor, err = invalidation.NewFloor(0); err != nil {
 		return nil, fmt.Errorf("set up the floor: %w", err)
 	}
-	r.hot, r.warm = newHot(r), newWarm()
+	r.hot, r.warm, r.degraded = newHot(r), newWarm(), newDegraded(r)
 	r.access = newAccessLog(&r.cfg, deps.Catalog, r.log)
 	r.access.hot = func(id int64) bool { _, hot := r.hot.set.Load().keys[id]; return hot }
 	r.access.gateways = func() int {
@@ -239,6 +242,7 @@ func (r *Role) Run(ctx context.Context) error {
 	add := func(name string, run func(context.Context) error) { g.Add(name, lifecycle.Started(run)) }
 	add("templates", func(ctx context.Context) error { r.views.run(ctx); return nil })
 	add("zookeeper", r.zk.Run)
+	add("degrade switches", r.degraded.run)
 	add("cache members", r.cacheRing.Run)
 	add("invalidation bus", r.subscriber.Run)
 	add("watermark", func(ctx context.Context) error { r.watch(ctx); return nil })

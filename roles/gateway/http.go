@@ -109,10 +109,13 @@ func (r *Role) serveL1(ctx *fasthttp.RequestCtx, key pageKey, p *page, start tim
 	case fresh:
 	case stale:
 		s.stale = true
-		r.refreshSoon(p, now)
+		if !r.degraded.fromMemory(key.page) {
+			r.refreshSoon(p, now)
+		}
 	case unverified, outdated:
-		// Only when a look elsewhere is not allowed or has just failed.
-		if now >= p.failed.Load() {
+		// Only when a look elsewhere is not allowed or has just failed. An outdated
+		// page may be made better from memory.
+		if now >= p.failed.Load() && (state == outdated || !r.degraded.fromMemory(key.page)) {
 			if state == outdated {
 				return 0, 0, false
 			}
@@ -144,6 +147,7 @@ func (r *Role) writeAbsent(ctx *fasthttp.RequestCtx, key pageKey, root *flag, s 
 	if s.peer {
 		ctx.Response.Header.SetCanonical(r.headers.stamps, appendStamps(nil, []*flag{root}))
 	}
+	s.degraded = r.degraded.answered(key.page, s.peer)
 	ttl := time.Duration(root.soft.Load() - now.UnixNano())
 	return r.writeProblem(ctx, notFound(key.json), s.append(nil, root, ttl, now.UnixNano()))
 }
@@ -177,7 +181,8 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 	}
 	if err != nil {
 		r.log.Debug("a page cannot be had", "page", r.router.target(key), "err", err)
-		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: reason, hot: r.hot.has(key), owner: r.id}.append(nil, nil, 0, 0))
+		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: reason, hot: r.hot.has(key), owner: r.id,
+			degraded: r.degraded.answered(key.page, peer)}.append(nil, nil, 0, 0))
 	}
 	s := cacheStatus{fwd: reason, stored: a.stored, stale: a.stale, partial: a.partial, hot: r.hot.has(key), layer: a.layer, owner: r.id, peer: peer}
 	if a.page == nil {

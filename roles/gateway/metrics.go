@@ -115,6 +115,7 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 	all = append(all, r.l1.collectors()...)
 	all = append(all, r.hot.collectors()...)
 	all = append(all, r.warm.collectors()...)
+	all = append(all, r.degraded.collectors()...)
 	all = append(all, r.access.books.collectors()...)
 	all = append(all,
 		gauge("gateway_waiting_requests", "Requests that wait for a load.", func() float64 { return float64(r.loads.Waiting() + r.forwards.Waiting()) }),

@@ -75,7 +75,10 @@ func (q *refresher) do(ctx context.Context, j job) {
 			r.log.Debug("a background refresh failed", "key", *j.doc, "err", f.err)
 		}
 	case j.mention != nil:
-		_, err := r.source.Get(ctx, docapi.Request{Key: *j.mention, Min: r.floor.Of(*j.mention)})
+		err := r.degraded.forbids(j.mention.Kind)
+		if err == nil {
+			_, err = r.source.Get(ctx, docapi.Request{Key: *j.mention, Min: r.floor.Of(*j.mention)})
+		}
 		if ok = err == nil; !ok {
 			r.log.Debug("the cache role could not be told of an old document", "key", *j.mention, "err", err)
 		}

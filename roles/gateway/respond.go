@@ -36,6 +36,7 @@ func (r *Role) writePage(ctx *fasthttp.RequestCtx, p *page, s cacheStatus, now i
 	if p.gzip != nil && acceptsGzip(ctx.Request.Header.Peek(fasthttp.HeaderAcceptEncoding)) {
 		body, etag = p.gzip, p.etagGz
 	}
+	s.degraded = r.degraded.answered(p.key.page, s.peer)
 	var buf [320]byte
 	h.SetCanonical(r.headers.cacheStatus, s.append(buf[:0], p.deps[0], p.ttl(now), now))
 	h.SetCanonical(r.headers.vary, r.headers.varyBy)

@@ -3,6 +3,8 @@ package gateway
 import (
 	"strconv"
 	"time"
+
+	"eshop/pkg/degrade"
 )
 
 // cacheStatus builds the value of the header Cache-Status (RFC 9211). The last
@@ -12,6 +14,7 @@ import (
 //	eshop; hit; ttl=842; detail="v=1700000000000; age=3; owner=gw-1"
 //	eshop; hit; ttl=842; detail="v=1700000000000; age=3; hot; owner=gw-2"
 //	eshop; hit; ttl=-4; detail="stale; v=…; age=…; owner=gw-1"
+//	eshop; hit; ttl=-4; detail="stale; degraded=stale-only; v=…; age=…; owner=gw-1"
 //	eshop-redis; hit, eshop; fwd=uri-miss; stored; ttl=1000; detail="…"
 //	eshop; fwd=stale; ttl=20; detail="stale; v=…; age=…; owner=gw-1"
 //	eshop; hit; ttl=900; detail="v=…; age=…; owner=gw-2", eshop; fwd=uri-miss; ttl=900; detail="v=…; age=…; peer; owner=gw-2"
@@ -22,6 +25,8 @@ type cacheStatus struct {
 	stale  bool // served although it could not be checked
 	// partial: a related document could not be had.
 	partial bool
+	// degraded: the modes of the kinds it shows.
+	degraded degrade.Modes
 	// hot: the product is, as far as this gateway knows.
 	hot   bool
 	layer layer
@@ -60,6 +65,9 @@ func (s cacheStatus) append(b []byte, root *flag, ttl time.Duration, now int64) 
 	}
 	if s.partial {
 		b = append(b, "partial; "...)
+	}
+	if s.degraded != 0 {
+		b = append(append(append(b, "degraded="...), s.degraded.String()...), "; "...)
 	}
 	if root != nil {
 		b = append(b, "v="...)

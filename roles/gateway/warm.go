@@ -86,6 +86,14 @@ func (r *Role) warmUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	select {
+	case <-r.degraded.state.Heard():
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := r.degraded.forbids(accesslog.Kind); err != nil {
+		return err
+	}
 	client := hotlist.New(hotlist.Deps{Session: r.zk, Log: r.log})
 	tops, err := client.ReadTops(ctx)
 	if err != nil {

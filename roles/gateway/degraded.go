@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"slices"
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -104,6 +105,34 @@ func (r *Role) reachable(keys []catalog.Key, open []int, out []found) (left []in
 		}
 	}
 	return left
+}
+
+// announcedHeader is where an owner tells a peer, with a page that is marked
+// stale, what the bus has announced of its documents beyond what it shows: the
+// form is that of Eshop-Stamps.
+const announcedHeader = "Eshop-Announced"
+
+func (r *Role) appendAnnounced(b []byte, deps []*flag) []byte {
+	for _, f := range deps {
+		if now := r.floor.Of(f.key); f.stamp.Less(now) {
+			if len(b) > 0 {
+				b = append(b, ' ')
+			}
+			b = append(append(append(b, f.key.String()...), '@'), now.String()...)
+		}
+	}
+	return b
+}
+
+// admits reports whether an owner's copy of a document that is below the floor
+// may be shown: with stale-only, when the owner has marked its page and has heard
+// of all that is announced here. Had that been a deletion, it would have buried
+// its copy: an owner that hears of less than this gateway does may still have one
+// of a document that is deleted.
+func (d *degraded) admits(page uint8, key catalog.Key, announced []keyStamp) bool {
+	return d.fromMemory(page) && slices.ContainsFunc(announced, func(s keyStamp) bool {
+		return s.key == key && d.role.floor.Admits(key, s.stamp)
+	})
 }
 
 func (d *degraded) collectors() []prometheus.Collector {

@@ -289,6 +289,19 @@ func TestSwitchesOfAFleet(t *testing.T) {
 			p := fetch(t, gateways[owner], "/product/7")
 			return strings.Contains(p.status, `detail="stale; degraded=stale-only`) && strings.Contains(p.body, "5599.0"), p.status
 		})
+		other := gateways[1-owner]
+		w.until("the other has heard of the change, too", func() (bool, string) { return other.floor.Of(keyP7) == next.Stamp, "" })
+		if p := fetch(t, other, "/product/7"); p.code != 200 || strings.Count(p.status, `"stale; degraded=stale-only`) != 2 {
+			t.Errorf("%s: %d %s, want the owner's old page, marked by both", other.cfg.ID, p.code, p.status)
+		}
+		// A change of which only this gateway has heard may be a deletion.
+		other.floor.Raise(keyP7, catalog.Stamp{Version: 2, Token: 21})
+		if p := fetch(t, other, "/product/7"); p.code != 503 {
+			t.Errorf("%s: %d %s, want 503: the owner does not know what it shows", other.cfg.ID, p.code, p.status)
+		}
+		next = product(3, 30, "4999")
+		w.put(next)
+		w.announce(next)
 		set("product", degrade.StaleOnly, time.Second) // written over: over soon
 		for _, g := range gateways {
 			w.until("the new page", func() (bool, string) {

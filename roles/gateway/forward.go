@@ -45,7 +45,7 @@ type peerAnswer struct {
 	body, etag, cacheStatus, csp []byte
 	cacheControl                 []byte
 	gzip                         bool
-	stamps                       []keyStamp
+	stamps, announced            []keyStamp
 }
 
 type keyStamp struct {
@@ -55,7 +55,8 @@ type keyStamp struct {
 
 // serveForwarded answers with what the owner says. It reports false when the
 // page should be loaded here instead: the owner is unreachable, has nothing, or
-// has not heard yet of a change that is known here (invariant 3).
+// has not heard yet of a change that is known here (invariant 3). With stale-only
+// a copy that the owner knows to be older, and says so, is better than none.
 func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.Member) (layer, int, bool) {
 	wait, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
 	defer cancel()
@@ -75,7 +76,7 @@ func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.
 		return 0, 0, false
 	}
 	for _, s := range a.stamps {
-		if !r.floor.Admits(s.key, s.stamp) {
+		if !r.floor.Admits(s.key, s.stamp) && !r.degraded.admits(key.page, s.key, a.announced) {
 			r.metrics.forwardBelowFloor.Inc()
 			return 0, 0, false
 		}
@@ -214,6 +215,11 @@ func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*p
 	var err error
 	if a.stamps, err = parseStamps(string(resp.Header.PeekBytes(r.headers.stamps))); err != nil {
 		return nil, fmt.Errorf("read the answer of the owner %s at %s: %w", owner.ID, owner.Addr, err)
+	}
+	if told := string(resp.Header.Peek(announcedHeader)); told != "" {
+		if a.announced, err = parseStamps(told); err != nil {
+			return nil, fmt.Errorf("read the answer of the owner %s at %s: %w", owner.ID, owner.Addr, err)
+		}
 	}
 	// The answer's buffers go back to a pool; what is shared is copied out.
 	a.body = bytes.Clone(resp.Body())

@@ -42,6 +42,9 @@ func (r *Role) writePage(ctx *fasthttp.RequestCtx, p *page, s cacheStatus, now i
 	h.SetCanonical(r.headers.vary, r.headers.varyBy)
 	if s.peer {
 		h.SetCanonical(r.headers.stamps, appendStamps(nil, p.deps))
+		if told := r.appendAnnounced(nil, p.deps); s.stale && len(told) > 0 {
+			h.Set(announcedHeader, string(told))
+		}
 	}
 	if s.partial || s.stale && !s.hit {
 		h.SetCanonical(r.headers.cacheControl, r.headers.noStore)

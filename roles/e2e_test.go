@@ -35,6 +35,7 @@ var scenarios = []struct {
 	{"values of the replaced system", scenarioOldValues},
 	{"a missing shop", scenarioMissingShop},
 	{"a hot product turns hot, changes and cools everywhere", scenarioHot},
+	{"a degrade switch", scenarioDegrade},
 }
 
 func TestEndToEnd(t *testing.T) {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -192,7 +193,7 @@ func randomSwitches(t *testing.T, seed uint64) {
 		case 2:
 			bus{g.Role}.Unverified("a test")
 		case 3:
-			g.behind.Store(r.IntN(2) == 0)
+			g.trusted.Store([]int64{0, math.MaxInt64}[r.IntN(2)])
 		case 4:
 			g.l1.purge(keyP7)
 		case 5, 6:
@@ -237,7 +238,7 @@ func randomSwitches(t *testing.T, seed uint64) {
 		}
 	}
 	g.switchOn(nil)
-	g.behind.Store(false)
+	g.trusted.Store(math.MaxInt64)
 	time.Sleep(2 * time.Second)
 	page := g.get(t, "/product/7")
 	if deleted != (page.Response.StatusCode() == 404) || !deleted && !strings.Contains(string(page.Response.Body()), price(version)) {
@@ -254,7 +255,7 @@ func TestSwitchesOfAFleet(t *testing.T) {
 		owner := 0
 		for i, g := range gateways {
 			w.until("both know each other", func() (bool, string) { r := g.peers.Ring(); return r != nil && r.Len() == 2, "" })
-			w.until("the bus vouches", func() (bool, string) { return !g.behind.Load(), "" })
+			w.until("the bus vouches", func() (bool, string) { return !g.trust().Behind(time.Now().UnixNano()), "" })
 			if _, remote := g.remoteOwner(pageKey{id: 7}); !remote {
 				owner = i
 			}

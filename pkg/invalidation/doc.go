@@ -6,6 +6,7 @@
 //	               handler, keeps the watermark (invariant 8)
 //	subscriber.go  Subscriber: reads the whole topic with its own offsets for a Receiver
 //	publisher.go   Publisher: announces a stored stamp; heartbeats of the leader
+//	repair.go      Repairs: counts and logs what Redis had lost, by what found it
 //
 // Order matters and is kept here: the floor is raised before the handler is
 // told, so a fill that stores a document and then looks at the floor cannot

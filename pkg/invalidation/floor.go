@@ -4,8 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-
 	"eshop/pkg/catalog"
 	"eshop/pkg/lru"
 	"eshop/pkg/ring"
@@ -68,10 +66,3 @@ func (f *Floor) Len() int { return f.keys.Len() }
 
 // Evicted returns how many keys were forgotten for want of room.
 func (f *Floor) Evicted() uint64 { return f.keys.Evictions(lru.Capacity) }
-
-// NewRepairs returns the counter of documents that a role found below the floor
-// in Redis and had pulled again. Both roles count under this name.
-func NewRepairs() prometheus.Counter {
-	return prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_redis_repairs_total",
-		Help: "Documents found below the floor in Redis and pulled again."})
-}

@@ -8,11 +8,13 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
 	"eshop/pkg/admin"
@@ -44,6 +46,7 @@ type world struct {
 	roles   []*cache.Role
 	stops   []func()        // of each role: its context ends and Run has returned
 	admins  []*admin.Server // of each role
+	metrics []*prometheus.Registry
 	cat     *catalog.Catalog
 }
 
@@ -152,7 +155,8 @@ func (w *world) start(cfg cache.Config) *cache.Role {
 	w.t.Helper()
 	ready := new(lifecycle.Ready)
 	adm := admin.New(admin.Config{Addr: "127.0.0.1:0", Token: adminToken}, admin.Deps{Ready: ready})
-	r, err := cache.New(cfg, cache.Deps{Log: logger(w.t).With("cache", cfg.ID), Catalog: w.cat, Ready: ready, Admin: adm})
+	registry := prometheus.NewRegistry()
+	r, err := cache.New(cfg, cache.Deps{Log: logger(w.t).With("cache", cfg.ID), Registry: registry, Catalog: w.cat, Ready: ready, Admin: adm})
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -170,7 +174,7 @@ func (w *world) start(cfg cache.Config) *cache.Role {
 		}
 	})
 	w.t.Cleanup(stop)
-	w.stops, w.admins = append(w.stops, stop), append(w.admins, adm)
+	w.stops, w.admins, w.metrics = append(w.stops, stop), append(w.admins, adm), append(w.metrics, registry)
 	w.until("ready", func() (bool, string) {
 		return ready.OK(), strings.Join(ready.Reasons(), "; ")
 	})
@@ -310,4 +314,31 @@ func (w *world) restartRedis(addr string) {
 		w.t.Cleanup(func() { s.Close() })
 		return true, ""
 	})
+}
+
+// metric adds up the counters of the i-th process whose name and labels, written
+// "name=value", are those given; of a histogram it is the number of observations.
+func (w *world) metric(i int, name string, labels ...string) (sum float64) {
+	w.t.Helper()
+	families, err := w.metrics[i].Gather()
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			has := 0
+			for _, l := range m.GetLabel() {
+				if slices.Contains(labels, l.GetName()+"="+l.GetValue()) {
+					has++
+				}
+			}
+			if has == len(labels) {
+				sum += m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
 }

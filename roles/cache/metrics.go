@@ -10,7 +10,7 @@ import (
 type metrics struct {
 	changes       *prometheus.CounterVec
 	changeLag     prometheus.Histogram
-	repairs       prometheus.Counter
+	repairs       *invalidation.Repairs
 	stale         prometheus.Counter
 	unverified    prometheus.Counter
 	refreshErrors prometheus.Counter
@@ -34,7 +34,7 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		changes: vec("changes_total", "Attempts at change messages by outcome: applied, deleted, refused (Redis held a later copy), waiting (the origin lags behind the message), held (by a degrade switch), retry, rejected.", "outcome"),
 		changeLag: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_change_lag_seconds",
 			Help: "Time from producing a change message to its effect in Redis and on the bus.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
-		repairs:       invalidation.NewRepairs(),
+		repairs:       invalidation.NewRepairs(r.log),
 		stale:         counter("cache_stale_total", "Answers from the heap tier that nothing could vouch for."),
 		unverified:    counter("cache_bus_gaps_total", "Losses on the invalidation topic after which every copy is checked."),
 		refreshErrors: counter("cache_refresh_errors_total", "Background refreshes that failed; the next read asks again."),
@@ -47,7 +47,7 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		prewarmSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_prewarm_seconds",
 			Help: "Time from the begin of a prewarm to its end, by the process that ended it.", Buckets: prometheus.ExponentialBuckets(0.125, 2, 14)}),
 	}
-	all := []prometheus.Collector{m.changes, m.changeLag, m.repairs, m.stale, m.unverified, m.refreshErrors, m.overloaded, m.dropped, m.leader,
+	all := []prometheus.Collector{m.changes, m.changeLag, m.repairs.Collector(), m.stale, m.unverified, m.refreshErrors, m.overloaded, m.dropped, m.leader,
 		m.prewarmed, m.prewarming, m.prewarmSeconds}
 	for name, fill := range map[string]func() int{
 		"refresh":      func() int { return len(r.refreshes) },

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/invalidation"
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
 )
@@ -316,8 +317,7 @@ func (f *filler) stored(p pulling, doc catalog.Document, w rediscluster.WriteRes
 	case !w.Outcome.Accepted: // another writer was faster, or Redis holds a version that the origin went back behind
 		return filled{outcome: present, body: doc.Body}
 	case p.stored.Stamp.Less(p.min):
-		f.r.metrics.repairs.Inc()
-		f.r.log.Warn("repaired a document that Redis had lost", "key", p.key, "announced", p.min, "was", p.stored.Stamp, "now", now)
+		f.r.metrics.repairs.Done(invalidation.Repair{Key: p.key, Cause: invalidation.ByPrewarm, Found: p.stored.Stamp, Expected: p.min})
 	}
 	if state == catalog.Tombstone {
 		return filled{outcome: absent}

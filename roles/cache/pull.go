@@ -8,6 +8,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/coherence"
 	"eshop/pkg/docapi"
+	"eshop/pkg/invalidation"
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
 	"eshop/pkg/zookeeper"
@@ -22,7 +23,22 @@ const (
 	pullForRead purpose = iota
 	// pullForRefresh: the stored copy is old or doubted; the origin must be asked.
 	pullForRefresh
+	// repairAfterFailover, repairBySweep: Redis holds less than it did before.
+	// Another process's pull serves as well (reconcile.go).
+	repairAfterFailover
+	repairBySweep
 )
+
+// cause is what a pull counts as when it finds that Redis had lost a write.
+func (p purpose) cause() invalidation.Cause {
+	switch p {
+	case repairAfterFailover:
+		return invalidation.ByFailover
+	case repairBySweep:
+		return invalidation.BySweep
+	}
+	return invalidation.ByRead
+}
 
 // pull brings a document from the origin into Redis and the heap for a reader.
 //
@@ -35,15 +51,18 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 	}
 	token, release, err := r.token(ctx, key)
 	if err != nil {
-		if ctx.Err() != nil || why == pullForRefresh { // a copy that is stored is better than a provisional one
+		if ctx.Err() != nil || why != pullForRead { // a copy that is stored is better than a provisional one
 			return docapi.Reply{}, err
 		}
 		return r.pullProvisional(ctx, key, min)
 	}
 	defer release()
 	v := r.moment()
+	// Before Redis is read: it held this once, so holding less is a loss. A change
+	// announced later, our own among them, says nothing of what was read.
+	announced := r.floor.Of(key)
 	stored, readErr := r.store.Get(ctx, key, rediscluster.FromMaster)
-	if readErr == nil && why == pullForRead && coherence.Reaches(stored, min) {
+	if readErr == nil && why != pullForRefresh && coherence.Reaches(stored, min) {
 		return r.answer(stored, docapi.LayerRedis, v), nil // somebody was faster
 	}
 	got, err := r.origin.Pull(ctx, key)
@@ -57,9 +76,8 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 		return docapi.Reply{}, err
 	}
 	reply, accepted, err := r.finish(ctx, min, v, stored.State, document(key, got, coherence.Base(min, token)))
-	if accepted && readErr == nil && stored.Stamp.Less(r.floor.Of(key)) {
-		r.metrics.repairs.Inc()
-		r.log.Warn("repaired a document that Redis had lost", "key", key, "announced", r.floor.Of(key), "was", stored.Stamp, "now", reply.Document.Stamp)
+	if accepted && readErr == nil && stored.Stamp.Less(announced) {
+		r.metrics.repairs.Done(invalidation.Repair{Key: key, Cause: why.cause(), Found: stored.Stamp, Expected: announced})
 	}
 	return reply, err
 }

@@ -10,6 +10,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/coherence"
 	"eshop/pkg/docapi"
+	"eshop/pkg/invalidation"
 	"eshop/pkg/rediscluster"
 )
 
@@ -151,14 +152,18 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 	// the pull that the cache role makes for it repairs that. Another load may
 	// have brought the newer copy meanwhile.
 	if low = r.fromL1(keys, low, out); len(low) > 0 {
+		expected := make([]catalog.Stamp, len(low)) // before the read: a change during it is no loss
+		for n, i := range low {
+			expected[n] = r.least(keys[i])
+		}
 		for n, res := range r.store.GetMany(ctx, pick(keys, low), rediscluster.FromMaster) {
 			i := low[n]
 			if res.Err == nil && coherence.Reaches(res.Document, r.least(keys[i])) {
 				take(i, res.Document, layerRedis, catalog.Stamp{})
 				continue
 			}
-			if res.Err == nil {
-				r.metrics.repairs.Inc()
+			if res.Err == nil && res.Document.Stamp.Less(expected[n]) {
+				r.metrics.repairs.Done(invalidation.Repair{Key: keys[i], Cause: invalidation.ByRead, Found: res.Document.Stamp, Expected: expected[n]})
 			}
 			missing = append(missing, i)
 		}

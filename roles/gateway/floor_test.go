@@ -10,6 +10,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/coherence"
 	"eshop/pkg/docapi"
+	"eshop/pkg/invalidation"
 )
 
 // 3: a lagging replica is passed over for its master.
@@ -33,8 +34,8 @@ func TestInvariant3MasterBelowTheFloor(t *testing.T) {
 	if n := len(g.cache.asked); n != 1 || g.cache.asked[0].Min != (catalog.Stamp{Version: 2, Token: 20}) {
 		t.Errorf("the cache role was asked %+v, want once, with the floor as minimum", g.cache.asked)
 	}
-	if got := counter(t, g.metrics.repairs); got != 1 {
-		t.Errorf("eshop_redis_repairs_total = %v, want 1", got)
+	if got := g.metrics.repairs.Count(invalidation.ByRead); got != 1 {
+		t.Errorf("eshop_redis_repairs_total{cause=\"floor\"} = %v, want 1", got)
 	}
 }
 

@@ -62,12 +62,14 @@ type metrics struct {
 	seconds  prometheus.Histogram
 
 	staleServed, partialServed, coalesced, overloaded prometheus.Counter
-	invalidated, repairs, redisErrors                 prometheus.Counter
+	invalidated, redisErrors                          prometheus.Counter
 	refreshed, refreshFailed, refreshDropped          prometheus.Counter
 	revalidations, revalidationsSkipped               prometheus.Counter
 	forwarded, forwardFailed, forwardBelowFloor       prometheus.Counter
 	templateLoads, templateErrors                     prometheus.Counter
 	hotLoads, hotLoadsFailed, hotDropped              prometheus.Counter
+
+	repairs *invalidation.Repairs
 }
 
 func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
@@ -110,8 +112,8 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 		*c.to = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_" + c.name, Help: c.help})
 		all = append(all, *c.to)
 	}
-	m.repairs = invalidation.NewRepairs()
-	all = append(all, m.repairs)
+	m.repairs = invalidation.NewRepairs(r.log)
+	all = append(all, m.repairs.Collector())
 	all = append(all, r.l1.collectors()...)
 	all = append(all, r.hot.collectors()...)
 	all = append(all, r.warm.collectors()...)

@@ -11,9 +11,9 @@ import (
 )
 
 // Overhead is what an entry costs beside the bytes given to Put: its list
-// element, its map slot and the bookkeeping, for keys and values of up to 24
-// bytes each.
-const Overhead = 192
+// element, its map slot, its place among those to draw from and the bookkeeping,
+// for keys and values of up to 24 bytes each.
+const Overhead = 240
 
 // DefaultShards is the number of shards when Config names none.
 const DefaultShards = 16
@@ -68,7 +68,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	}
 	for i := range c.shards {
 		// The list's own bound is never reached: bytes decide, in shrink.
-		l, err := simplelru.NewLRU[K, entry[V]](math.MaxInt, nil)
+		l, err := simplelru.NewLRU[K, entry[K, V]](math.MaxInt, nil)
 		if err != nil {
 			return nil, fmt.Errorf("create an LRU cache: %w", err)
 		}
@@ -113,7 +113,7 @@ func (c *Cache[K, V]) GetAt(k K, now time.Time) (V, bool) {
 }
 
 // miss ends a Get that found nothing or an expired entry; it releases the lock.
-func (c *Cache[K, V]) miss(s *shard[K, V], k K, e entry[V], found bool) (zero V, _ bool) {
+func (c *Cache[K, V]) miss(s *shard[K, V], k K, e entry[K, V], found bool) (zero V, _ bool) {
 	var out []gone[K, V]
 	if found {
 		out = s.drop(k, e, Expired, nil)
@@ -131,7 +131,7 @@ func (c *Cache[K, V]) miss(s *shard[K, V], k K, e entry[V], found bool) (zero V,
 func (c *Cache[K, V]) Put(k K, v V, bytes int64, expires time.Time) bool {
 	bytes = max(0, bytes)
 	now := c.now()
-	e := entry[V]{value: v, bytes: bytes + Overhead}
+	e := entry[K, V]{value: v, bytes: bytes + Overhead}
 	fits := bytes <= c.share-Overhead
 	if !expires.IsZero() {
 		e.expires = max(1, int64(expires.Sub(c.start))) // not 0, which means never
@@ -154,6 +154,7 @@ func (c *Cache[K, V]) Put(k K, v V, bytes int64, expires time.Time) bool {
 		}
 	}
 	if fits {
+		e.place = s.newPlace(k)
 		s.lru.Add(k, e)
 		s.bytes += e.bytes
 		out = s.shrink(c.share, now, out)

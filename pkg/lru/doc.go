@@ -6,6 +6,7 @@
 // oldest and room is needed, so there is nothing to stop.
 //
 //	cache.go    Cache: Get, Put, Remove, Purge, Range
+//	sample.go   Sample: entries drawn at random
 //	shard.go    one shard: accounting and eviction under its lock
 //	reason.go   why an entry left
 package lru

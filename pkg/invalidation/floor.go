@@ -1,6 +1,7 @@
 package invalidation
 
 import (
+	"slices"
 	"sync"
 	"time"
 
@@ -10,7 +11,7 @@ import (
 )
 
 // DefaultFloorKeys is how many keys a Floor remembers when it is not told: about
-// 50 MiB when full.
+// 60 MiB when full.
 const DefaultFloorKeys = 1 << 18
 
 // Floor remembers the highest stamp seen on the bus for each of the most
@@ -19,7 +20,21 @@ const DefaultFloorKeys = 1 << 18
 // is forgotten and counted. It is safe for concurrent use.
 type Floor struct {
 	stripes [64]sync.Mutex // raising reads, compares and writes under the key's stripe
-	keys    *lru.Cache[catalog.Key, catalog.Stamp]
+	keys    *lru.Cache[catalog.Key, mark]
+}
+
+// mark is the floor of one key and when it was last lifted, unix nanoseconds.
+type mark struct {
+	stamp catalog.Stamp
+	at    int64
+}
+
+// Mark is what a Floor knows of a key: Redis has held the document with this
+// stamp, and that became known here at a time.
+type Mark struct {
+	Key   catalog.Key
+	Stamp catalog.Stamp
+	At    time.Time
 }
 
 // NewFloor returns a floor of at most max keys (default DefaultFloorKeys).
@@ -27,7 +42,7 @@ func NewFloor(max int) (*Floor, error) {
 	if max <= 0 {
 		max = DefaultFloorKeys
 	}
-	keys, err := lru.New(lru.Config[catalog.Key, catalog.Stamp]{
+	keys, err := lru.New(lru.Config[catalog.Key, mark]{
 		Bytes: int64(max) * lru.Overhead * 17 / 16, // shards fill unevenly
 		Hash:  hashKey,
 	})
@@ -45,17 +60,31 @@ func (f *Floor) Raise(key catalog.Key, stamp catalog.Stamp) bool {
 	mu := &f.stripes[hashKey(key)%uint64(len(f.stripes))]
 	mu.Lock()
 	defer mu.Unlock()
-	if old, ok := f.keys.Get(key); ok && !old.Less(stamp) {
+	if old, ok := f.keys.Get(key); ok && !old.stamp.Less(stamp) {
 		return false
 	}
-	f.keys.Put(key, stamp, 0, time.Time{})
+	f.keys.Put(key, mark{stamp, time.Now().UnixNano()}, 0, time.Time{})
 	return true
 }
 
 // Of returns the floor of a key, the zero Stamp when none is remembered.
 func (f *Floor) Of(key catalog.Key) catalog.Stamp {
-	s, _ := f.keys.Get(key)
-	return s
+	m, _ := f.keys.Get(key)
+	return m.stamp
+}
+
+// Marks returns what is remembered of the keys that want accepts, the latest
+// first. It costs time and memory for each of them.
+func (f *Floor) Marks(want func(catalog.Key) bool) []Mark {
+	var all []Mark
+	f.keys.Range(func(k catalog.Key, m mark) bool {
+		if want(k) {
+			all = append(all, Mark{Key: k, Stamp: m.stamp, At: time.Unix(0, m.at)})
+		}
+		return true
+	})
+	slices.SortFunc(all, func(a, b Mark) int { return b.At.Compare(a.At) })
+	return all
 }
 
 // Admits reports whether a copy with this stamp may be filled or served.

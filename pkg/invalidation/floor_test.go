@@ -4,6 +4,10 @@ import (
 	"math/rand/v2"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/invalidation"
@@ -68,4 +72,29 @@ func TestFloorIsBounded(t *testing.T) {
 	if got := uint64(f.Len()) + f.Evicted(); got != keys {
 		t.Errorf("remembered and forgotten are %d together, want %d", got, keys)
 	}
+}
+
+// TestMarks: the latest comes first, with its highest stamp and the time at which
+// that became known; what is not wanted is left out.
+func TestMarks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, err := invalidation.NewFloor(100)
+		if err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		key := func(id int64) catalog.Key { return catalog.Key{Kind: "product", ID: id} }
+		for _, raise := range []struct{ id, token int64 }{{1, 10}, {2, 11}, {3, 12}, {1, 13}, {2, 5}} {
+			time.Sleep(time.Second)
+			f.Raise(key(raise.id), catalog.Stamp{Token: raise.token})
+		}
+		got := f.Marks(func(k catalog.Key) bool { return k.ID != 3 })
+		want := []invalidation.Mark{
+			{Key: key(1), Stamp: catalog.Stamp{Token: 13}, At: began.Add(4 * time.Second)},
+			{Key: key(2), Stamp: catalog.Stamp{Token: 11}, At: began.Add(2 * time.Second)},
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("marks (-want +got):\n%s", diff)
+		}
+	})
 }

@@ -55,6 +55,7 @@ type Role struct {
 	prewarm       *prewarm
 	switches      degrade.State // an operator's
 	degrader      *degrade.Client
+	reconciler    *reconciler
 	metrics       *metrics
 
 	server   *http.Server
@@ -116,7 +117,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		return fail("the change feed", err)
 	}
 	r.degrader = degrade.New(degrade.Deps{Session: r.zk, Log: r.log})
-	r.prewarm = newPrewarm(r)
+	r.prewarm, r.reconciler = newPrewarm(r), newReconciler(r)
 	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsBus)
 	if deps.Admin != nil {
 		deps.Admin.Explain("cache", r.explain)
@@ -177,10 +178,11 @@ func (r *Role) Run(ctx context.Context) error {
 	g.Add("producer", lifecycle.Started(r.producer.Run))
 	g.Add("bus", lifecycle.Started(r.bus.Run))
 	g.Add("leader", lifecycle.Started(r.lead))
-	// These stop in reverse: no request, then no prewarm and no refresh, then nothing is left
+	// These stop in reverse: no request, then no prewarm, repair or refresh, then nothing is left
 	// that could have something to announce.
 	g.Add("announcements", lifecycle.Started(r.announceLoop))
 	g.Add("refreshes", lifecycle.Started(r.refreshLoop))
+	g.Add("reconciliation", lifecycle.Started(r.reconciler.run))
 	g.Add("prewarm", lifecycle.Started(r.prewarm.run))
 	g.Add("http", lifecycle.Started(r.serve))
 	g.Add("members", lifecycle.Started(r.informed(r.group.Run)))

@@ -68,6 +68,12 @@ type Config struct {
 	// Redis is empty, to start one by itself (10 s). Negative: never.
 	PrewarmCheck time.Duration
 
+	// ReconcileEvery is how often recently changed documents are compared with
+	// Redis without an occasion (5 min, jittered by a quarter), ReconcileRate how
+	// many a second (2000).
+	ReconcileEvery time.Duration
+	ReconcileRate  int
+
 	Redis     rediscluster.Config
 	Kafka     kafka.Config
 	ZooKeeper zookeeper.Config
@@ -95,6 +101,8 @@ func (c *Config) complete() error {
 	c.PrewarmBatch = cmp.Or(c.PrewarmBatch, 128)
 	c.PrewarmRate = cmp.Or(c.PrewarmRate, 10_000)
 	c.PrewarmCheck = cmp.Or(c.PrewarmCheck, 10*time.Second)
+	c.ReconcileEvery = cmp.Or(c.ReconcileEvery, 5*time.Minute)
+	c.ReconcileRate = cmp.Or(c.ReconcileRate, 2000)
 	c.Addr = cmp.Or(c.Addr, ":8082")
 	c.TopicChange = cmp.Or(c.TopicChange, "cache-message")
 	c.TopicInvalidate = cmp.Or(c.TopicInvalidate, "cache-invalidate")
@@ -111,6 +119,9 @@ func (c *Config) complete() error {
 	}
 	if c.PrewarmTop < 1 || c.PrewarmTop > maxPlan {
 		bad = append(bad, fmt.Errorf("a prewarm of %d products is not possible: 1 to %d", c.PrewarmTop, maxPlan))
+	}
+	if c.ReconcileEvery < 0 || c.ReconcileRate < 1 {
+		bad = append(bad, fmt.Errorf("a comparison of recently changed documents with Redis every %v, %d a second, does not get on", c.ReconcileEvery, c.ReconcileRate))
 	}
 	if c.PrewarmParallel < 1 || c.PrewarmBatch < 1 || c.PrewarmRate < 1 {
 		bad = append(bad, fmt.Errorf("a prewarm of %d batches of %d documents at once, %d a second, does not get on", c.PrewarmParallel, c.PrewarmBatch, c.PrewarmRate))

@@ -48,6 +48,7 @@ type world struct {
 	admins  []*admin.Server // of each role
 	metrics []*prometheus.Registry
 	cat     *catalog.Catalog
+	log     *slog.Logger
 }
 
 func (w *world) topic(name string) string { return w.name + "." + name }
@@ -102,7 +103,7 @@ func prefixed(name string) []catalog.Kind {
 // has a name of its own, so that worlds can share servers.
 func newWorldOn(t testing.TB, given embedded.Config, n int, adjust func(*cache.Config)) *world {
 	t.Helper()
-	w := &world{t: t, name: lab.Name(t)}
+	w := &world{t: t, name: lab.Name(t), log: logger(t)}
 	var err error
 	if w.cat, err = catalog.New(prefixed(w.name), nil); err != nil {
 		t.Fatal(err)
@@ -120,7 +121,13 @@ func newWorldOn(t testing.TB, given embedded.Config, n int, adjust func(*cache.C
 	w.servers = servers
 	w.redis, w.kafka.Brokers, w.zk = given.RedisAddrs, given.Kafka.Brokers, given.ZooKeeperServers
 	if servers.Redis != nil {
-		w.redis, w.kafka.Brokers, w.zk = []string{servers.Redis.Addr()}, []string{servers.Kafka.Addr()}, []string{servers.ZooKeeper.Addr()}
+		w.redis = []string{servers.Redis.Addr()}
+	}
+	if servers.Kafka != nil {
+		w.kafka.Brokers = []string{servers.Kafka.Addr()}
+	}
+	if servers.ZooKeeper != nil {
+		w.zk = []string{servers.ZooKeeper.Addr()}
 	}
 	_, err = kafka.EnsureTopics(t.Context(), w.kafka, []kafka.Topic{{Name: w.topic("change"), Partitions: 3}, {Name: w.topic("invalidate"), Partitions: 2},
 		{Name: w.topic("dead"), Partitions: 1}}, kafka.Deps{})
@@ -156,7 +163,7 @@ func (w *world) start(cfg cache.Config) *cache.Role {
 	ready := new(lifecycle.Ready)
 	adm := admin.New(admin.Config{Addr: "127.0.0.1:0", Token: adminToken}, admin.Deps{Ready: ready})
 	registry := prometheus.NewRegistry()
-	r, err := cache.New(cfg, cache.Deps{Log: logger(w.t).With("cache", cfg.ID), Registry: registry, Catalog: w.cat, Ready: ready, Admin: adm})
+	r, err := cache.New(cfg, cache.Deps{Log: w.log.With("cache", cfg.ID), Registry: registry, Catalog: w.cat, Ready: ready, Admin: adm})
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -11,6 +11,7 @@ type metrics struct {
 	changes       *prometheus.CounterVec
 	changeLag     prometheus.Histogram
 	repairs       *invalidation.Repairs
+	reconciled    *prometheus.CounterVec
 	stale         prometheus.Counter
 	unverified    prometheus.Counter
 	refreshErrors prometheus.Counter
@@ -35,6 +36,7 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		changeLag: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_change_lag_seconds",
 			Help: "Time from producing a change message to its effect in Redis and on the bus.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
 		repairs:       invalidation.NewRepairs(r.log),
+		reconciled:    vec("cache_reconciled_total", "Recently changed documents compared with Redis: verified, missing, repaired, open (to be tried again).", "outcome"),
 		stale:         counter("cache_stale_total", "Answers from the heap tier that nothing could vouch for."),
 		unverified:    counter("cache_bus_gaps_total", "Losses on the invalidation topic after which every copy is checked."),
 		refreshErrors: counter("cache_refresh_errors_total", "Background refreshes that failed; the next read asks again."),
@@ -47,7 +49,7 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		prewarmSeconds: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_prewarm_seconds",
 			Help: "Time from the begin of a prewarm to its end, by the process that ended it.", Buckets: prometheus.ExponentialBuckets(0.125, 2, 14)}),
 	}
-	all := []prometheus.Collector{m.changes, m.changeLag, m.repairs.Collector(), m.stale, m.unverified, m.refreshErrors, m.overloaded, m.dropped, m.leader,
+	all := []prometheus.Collector{m.changes, m.changeLag, m.repairs.Collector(), m.reconciled, m.stale, m.unverified, m.refreshErrors, m.overloaded, m.dropped, m.leader,
 		m.prewarmed, m.prewarming, m.prewarmSeconds}
 	for name, fill := range map[string]func() int{
 		"refresh":      func() int { return len(r.refreshes) },

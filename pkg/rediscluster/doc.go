@@ -58,7 +58,7 @@
 // eshop_redis_fallbacks_total{reason}; eshop_redis_foreign_values_total;
 // eshop_redis_ambiguous_writes_total; eshop_redis_topology_changes_total.
 //
-//	store.go      Store, New, Close, OnTopologyChange
+//	store.go      Store, New, Close, OnTopologyChange, Topology
 //	config.go     Config, Deps, defaults
 //	client.go     the settings of the two cluster clients
 //	read.go       Get, GetMany

@@ -79,6 +79,21 @@ func (s *Store) Close() error {
 // one more call. Close waits for it.
 func (s *Store) OnTopologyChange(fn func()) { s.topology.onChange(fn, s.masters.ReloadState) }
 
+// Topology says when a change of it, as OnTopologyChange tells them, was last
+// noticed, and when a node last told who has which slots; zero: never. A change is
+// noticed before anything is read or written by it, but for a read that a node
+// redirects.
+func (s *Store) Topology() (changed, loaded time.Time) {
+	return instant(s.topology.changedAt.Load()), instant(s.topology.loadedAt.Load())
+}
+
+func instant(nano int64) time.Time {
+	if nano == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, nano)
+}
+
 func (s *Store) key(k catalog.Key) (*catalog.Kind, string, error) {
 	kind := s.catalog.Kind(k.Kind)
 	if kind == nil {

@@ -29,6 +29,9 @@ type topology struct {
 	log     *slog.Logger
 	metrics *metrics
 	slots   atomic.Uint64 // fingerprint of slots → master, 0: none yet
+	// changedAt is when the last change was noticed, loadedAt when a node last told
+	// the slots; unix nanoseconds, 0: never.
+	changedAt, loadedAt atomic.Int64
 
 	ctx  context.Context // ends at close
 	stop context.CancelFunc
@@ -81,6 +84,7 @@ func (t *topology) loaded(slots []redis.ClusterSlot) {
 	if before := t.slots.Swap(now); before != 0 && before != now {
 		t.changed("the slots have other masters")
 	}
+	t.loadedAt.Store(time.Now().UnixNano())
 }
 
 // connected notes which process answers at an address. A master that was
@@ -106,6 +110,7 @@ func (t *topology) connected(addr, info string) {
 
 // changed has the callbacks run soon. It never blocks.
 func (t *topology) changed(why string) {
+	t.changedAt.Store(time.Now().UnixNano())
 	t.metrics.topology.Inc()
 	t.log.Info("redis: the topology has changed", "reason", why)
 	t.mu.Lock()

@@ -68,6 +68,7 @@ func (s *settings) cacheConfig(problems *config.Problems) cache.Config {
 		AdvertiseAddr:   s.cache.advertise,
 		L1Bytes:         s.cache.l1Bytes,
 		Refresh:         s.cache.refresh,
+		Audit:           auditRate(s.cache.audit),
 		Redis:           s.redis.config(&s.cache, problems),
 		Kafka:           s.kafka.config(problems),
 		ZooKeeper:       s.zookeeper.config(problems),

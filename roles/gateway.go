@@ -68,6 +68,7 @@ func (s *settings) gatewayConfig(problems *config.Problems) gateway.Config {
 		SoftTTLMin:      s.gateway.softTTL.Min,
 		SoftTTLMax:      s.gateway.softTTL.Max,
 		MaxStaleness:    s.gateway.maxStaleness,
+		Audit:           auditRate(s.gateway.audit),
 		Template:        s.gateway.template,
 		Redis:           s.redis.config(nil, problems),
 		Kafka:           s.kafka.config(problems),

@@ -110,6 +110,7 @@ type gatewaySettings struct {
 	template                             string
 	maxStaleness                         time.Duration
 	softTTL                              config.DurationRange
+	audit                                int
 	accessLog                            string
 	logRedact                            []string
 	logClient                            bool
@@ -130,6 +131,7 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Text(&g.template, "gateway.template", "file", "", "html/template file of the product page; without it the bundled one")
 	set.Duration(&g.maxStaleness, "gateway.max-staleness", 30*time.Second, time.Second, "without news from the bus for so long, copies are checked before use")
 	set.Range(&g.softTTL, "gateway.soft-ttl", config.DurationRange{Min: 600 * time.Second, Max: 1200 * time.Second}, time.Second, "age at which a page is refreshed in the background, drawn from this range")
+	set.Whole(&g.audit, "gateway.audit", 10, 0, 10_000, auditMeaning)
 	set.Checked(&g.accessLog, "gateway.access-log", "mode", "counts", "what the topic gets: counts (hits per product), full (a record a request), sampled:1/N, or off", checkAccessLog)
 	set.Words(&g.logRedact, "gateway.access-log-redact", "header,...", "headers left out of full records, besides cookies and credentials")
 	set.Switch(&g.logClient, "gateway.access-log-client", false, "full records tell the client's address")
@@ -144,6 +146,7 @@ type cacheSettings struct {
 	id                         string
 	l1Bytes                    int64
 	redisTTL, refresh          time.Duration
+	audit                      int
 }
 
 func (c *cacheSettings) define(set *config.Set, host string, ownAdmin bool) {
@@ -157,6 +160,7 @@ func (c *cacheSettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Bytes(&c.l1Bytes, "cache.l1-bytes", 128<<20, 1<<20, "memory for documents")
 	set.Duration(&c.redisTTL, "cache.redis-ttl", 90*24*time.Hour, time.Minute, "how long Redis keeps a document, more or less a tenth")
 	set.Duration(&c.refresh, "cache.refresh", time.Hour, time.Second, "age at which a document that is read is pulled again")
+	set.Whole(&c.audit, "cache.audit", 10, 0, 10_000, auditMeaning)
 }
 
 func (c *cacheSettings) defineAdmin(set *config.Set) {
@@ -247,4 +251,15 @@ func (p *processSettings) defineAdmin(set *config.Set) {
 func (p *processSettings) defineShutdown(set *config.Set) {
 	set.Duration(&p.delay, "shutdown-delay", 0, 0, "between becoming unready and refusing connections, for load balancers to notice")
 	set.Duration(&p.timeout, "shutdown-timeout", 30*time.Second, time.Second, "limit of the stop after that")
+}
+
+// auditMeaning is that of --gateway.audit and --cache.audit.
+const auditMeaning = "copies in memory that are compared with Redis each second, and a hundredth of them with the shop; 0: none"
+
+// auditRate is the flag's value as the roles have it, where 0 is the default.
+func auditRate(flag int) int {
+	if flag == 0 {
+		return -1
+	}
+	return flag
 }

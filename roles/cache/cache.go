@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
 	"eshop/pkg/coalesce"
 	"eshop/pkg/degrade"
@@ -56,6 +57,7 @@ type Role struct {
 	switches      degrade.State // an operator's
 	degrader      *degrade.Client
 	reconciler    *reconciler
+	auditor       *audit.Auditor
 	metrics       *metrics
 
 	server   *http.Server
@@ -118,6 +120,9 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	}
 	r.degrader = degrade.New(degrade.Deps{Session: r.zk, Log: r.log})
 	r.prewarm, r.reconciler = newPrewarm(r), newReconciler(r)
+	if r.auditor, err = r.newAuditor(deps.Registry); err != nil {
+		return fail("the auditor", err)
+	}
 	r.ready.Expect(needsRedis, needsZooKeeper, needsKafka, needsBus)
 	if deps.Admin != nil {
 		deps.Admin.Explain("cache", r.explain)
@@ -183,6 +188,7 @@ func (r *Role) Run(ctx context.Context) error {
 	g.Add("announcements", lifecycle.Started(r.announceLoop))
 	g.Add("refreshes", lifecycle.Started(r.refreshLoop))
 	g.Add("reconciliation", lifecycle.Started(r.reconciler.run))
+	g.Add("audit", lifecycle.Started(r.auditor.Run))
 	g.Add("prewarm", lifecycle.Started(r.prewarm.run))
 	g.Add("http", lifecycle.Started(r.serve))
 	g.Add("members", lifecycle.Started(r.informed(r.group.Run)))

@@ -68,6 +68,9 @@ type Config struct {
 	// Redis is empty, to start one by itself (10 s). Negative: never.
 	PrewarmCheck time.Duration
 
+	// Audit is how many copies a second the auditor compares with Redis (10), one
+	// of AuditOrigin of them with the origin too (100). Negative: none.
+	Audit, AuditOrigin int
 	// ReconcileEvery is how often recently changed documents are compared with
 	// Redis without an occasion (5 min, jittered by a quarter), ReconcileRate how
 	// many a second (2000).

@@ -27,6 +27,8 @@ const (
 	// Another process's pull serves as well (reconcile.go).
 	repairAfterFailover
 	repairBySweep
+	// repairByAudit: it holds less than a copy here, or than the auditor saw in it.
+	repairByAudit
 )
 
 // cause is what a pull counts as when it finds that Redis had lost a write.
@@ -36,6 +38,8 @@ func (p purpose) cause() invalidation.Cause {
 		return invalidation.ByFailover
 	case repairBySweep:
 		return invalidation.BySweep
+	case repairByAudit:
+		return invalidation.ByAudit
 	}
 	return invalidation.ByRead
 }
@@ -60,7 +64,10 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 	v := r.moment()
 	// Before Redis is read: it held this once, so holding less is a loss. A change
 	// announced later, our own among them, says nothing of what was read.
-	announced := r.floor.Of(key)
+	held := r.floor.Of(key)
+	if why == repairByAudit {
+		held = held.Max(min)
+	}
 	stored, readErr := r.store.Get(ctx, key, rediscluster.FromMaster)
 	if readErr == nil && why != pullForRefresh && coherence.Reaches(stored, min) {
 		return r.answer(stored, docapi.LayerRedis, v), nil // somebody was faster
@@ -76,8 +83,8 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 		return docapi.Reply{}, err
 	}
 	reply, accepted, err := r.finish(ctx, min, v, stored.State, document(key, got, coherence.Base(min, token)))
-	if accepted && readErr == nil && stored.Stamp.Less(announced) {
-		r.metrics.repairs.Done(invalidation.Repair{Key: key, Cause: why.cause(), Found: stored.Stamp, Expected: announced})
+	if accepted && readErr == nil && stored.Stamp.Less(held) {
+		r.metrics.repairs.Done(invalidation.Repair{Key: key, Cause: why.cause(), Found: stored.Stamp, Expected: held})
 	}
 	return reply, err
 }

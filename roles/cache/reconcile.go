@@ -176,7 +176,7 @@ func (c *reconciler) repair(ctx context.Context, keys []catalog.Key, why purpose
 	for range min(reconcileWorkers, len(keys)) {
 		workers.Go(func() {
 			for key := range queue {
-				if err := c.repairOne(ctx, key, why); err != nil {
+				if err := c.repairOne(ctx, key, c.r.floor.Of(key), why); err != nil {
 					c.r.log.Debug("a document that Redis has lost could not be repaired yet", "key", key, "err", err)
 					continue
 				}
@@ -192,16 +192,16 @@ func (c *reconciler) repair(ctx context.Context, keys []catalog.Key, why purpose
 	return int(done.Load())
 }
 
-func (c *reconciler) repairOne(ctx context.Context, key catalog.Key, why purpose) error {
+// repairOne pulls a document of which Redis held at least a stamp before.
+func (c *reconciler) repairOne(ctx context.Context, key catalog.Key, held catalog.Stamp, why purpose) error {
 	ctx, cancel := context.WithTimeout(ctx, c.r.cfg.FillTimeout)
 	defer cancel()
-	floor := c.r.floor.Of(key)
-	reply, err := c.r.pull(ctx, key, floor, why)
+	reply, err := c.r.pull(ctx, key, held, why)
 	switch {
 	case err != nil:
 		return err
-	case reply.Stale || reply.Document.Provisional || reply.Document.Stamp.Less(floor):
-		return behind(key, reply.Document.Stamp, floor)
+	case reply.Stale || reply.Document.Provisional || reply.Document.Stamp.Less(held):
+		return behind(key, reply.Document.Stamp, held)
 	}
 	return nil
 }

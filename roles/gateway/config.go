@@ -56,6 +56,9 @@ type Config struct {
 	// WarmTimeout bounds how long a gateway loads what it will own before it joins
 	// the others and is ready (10 s).
 	WarmTimeout time.Duration
+	// Audit is how many copies a second the auditor compares with Redis (10), one
+	// of AuditOrigin of them with the origin too (100). Negative: none.
+	Audit, AuditOrigin int
 	// RefreshWorkers and RefreshQueue bound background refreshes (4, 4096).
 	RefreshWorkers, RefreshQueue int
 

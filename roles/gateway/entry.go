@@ -5,8 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
+	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
 	"eshop/pkg/coherence"
 	"eshop/pkg/ring"
@@ -28,6 +27,8 @@ type flag struct {
 	sum   uint64 // of state and body: equal stamps of plain-string values say little
 	// absent: the stamp says nothing, there is no document.
 	absent bool
+	// provisional: Redis does not hold it, so it cannot be compared with that.
+	provisional bool
 
 	state      atomic.Uint32
 	generation atomic.Uint64 // of the bus at the time of the last verification
@@ -117,7 +118,7 @@ type verification struct {
 // refused: two loads may finish in any order (invariant 1). The knowledge that
 // there is no such document, or not any more, buries all earlier copies.
 func (x *index) admit(doc catalog.Document, v verification) (*flag, bool) {
-	sum := xxhash.Sum64(doc.Body) + uint64(doc.State)
+	sum := audit.Sum(doc)
 	s := x.shard(doc.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -142,7 +143,7 @@ func (x *index) admit(doc catalog.Document, v verification) (*flag, bool) {
 		l = &lineage{}
 		s.m[doc.Key] = l
 	}
-	f := &flag{key: doc.Key, stamp: doc.Stamp, sum: sum, absent: doc.State == catalog.Absent, of: l}
+	f := &flag{key: doc.Key, stamp: doc.Stamp, sum: sum, absent: doc.State == catalog.Absent, provisional: doc.Provisional, of: l}
 	f.renew(v)
 	l.current = f
 	l.refs++

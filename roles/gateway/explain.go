@@ -83,6 +83,9 @@ func (r *Role) status() any {
 		s["accessLog"] = r.access.status()
 	}
 	s["hot"], s["warm"], s["degraded"] = r.hot.status(time.Now()), r.warm.status(), r.degraded.state.Status()
+	if r.auditor != nil {
+		s["audit"] = r.auditor.Status()
+	}
 	if rg := r.peers.Ring(); rg != nil {
 		s["ring"] = rg.Members()
 	}

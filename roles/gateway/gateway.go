@@ -14,6 +14,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
 	"eshop/pkg/coalesce"
 	"eshop/pkg/degrade"
@@ -78,6 +79,7 @@ type Role struct {
 	self       *ring.Member // what it tells others of this process; its address is known when Run begins
 	docs       *docapi.Client
 	subscriber *invalidation.Subscriber
+	auditor    *audit.Auditor
 
 	listener, peerListener net.Listener
 }
@@ -109,6 +111,9 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		r.floor, bus{r}, invalidation.Deps{Log: r.log, Registry: deps.Registry})
 	if err != nil {
 		return fail("the invalidation bus", err)
+	}
+	if r.auditor, err = r.newAuditor(deps.Registry); err != nil {
+		return fail("the auditor", err)
 	}
 	if err := r.access.connect(r.cfg.Kafka, deps.Registry); err != nil {
 		return nil, err
@@ -248,6 +253,7 @@ func (r *Role) Run(ctx context.Context) error {
 	add("watermark", func(ctx context.Context) error { r.watch(ctx); return nil })
 	add("refresh", func(ctx context.Context) error { r.refresh.run(ctx); return nil })
 	add("hot products", func(ctx context.Context) error { r.hot.run(ctx); return nil })
+	add("audit", r.auditor.Run)
 	add("peer listener", func(ctx context.Context) error { return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer") })
 	add("gateway members", r.gateways.Run)
 	add("access log", r.access.run) // before the listener, so that its last sweep comes after the last request

@@ -18,6 +18,7 @@ type Link struct {
 	target   string
 	mode     mode
 	delay    time.Duration
+	banned   []int                 // processes for which it is cut
 	conns    map[net.Conn]struct{} // both ends of every connection
 	changed  chan struct{}         // closed and replaced when mode changes
 	ended    bool
@@ -80,10 +81,11 @@ func (l *Link) Blackhole() {
 	l.set(swallowing)
 }
 
-// Heal lets everything through again.
+// Heal lets everything through again; a delay stays.
 func (l *Link) Heal() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.banned = nil
 	l.listenLocked()
 	l.set(open)
 }
@@ -169,7 +171,7 @@ func (l *Link) accept(listener net.Listener) {
 			continue
 		}
 		l.mu.Lock()
-		if l.ended || l.mode == refusing {
+		if l.ended || l.mode == refusing || belongs(client, l.banned) {
 			l.mu.Unlock()
 			reset(client)
 			continue

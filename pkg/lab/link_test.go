@@ -1,11 +1,14 @@
 package lab_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"os"
+	"os/exec"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -189,4 +192,55 @@ func TestLinkWithoutTarget(t *testing.T) {
 	}
 	l.Lead(echo(t))
 	expect(t, dial(t, l), "now")
+}
+
+// A link is cut for this process and goes on serving another.
+func TestLinkCutFromOneProcess(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("the owner of a connection is known on Linux only")
+	}
+	l := lab.NewLink(t, echo(t))
+	_, port, err := net.SplitHostPort(l.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := exec.Command("bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/"+port+"; while read line; do echo $line >&3; read -u 3 back; echo $back; done")
+	in, err := other.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := other.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		in.Close()
+		if err := other.Wait(); err != nil {
+			t.Errorf("the other process: %v", err)
+		}
+	}()
+	answers := bufio.NewScanner(out)
+	served := func(text string) {
+		t.Helper()
+		if _, err := io.WriteString(in, text+"\n"); err != nil || !answers.Scan() || answers.Text() != text {
+			t.Errorf("the other process got %q (%v), want %q", answers.Text(), err, text)
+		}
+	}
+	own := dial(t, l)
+	expect(t, own, "before")
+	served("before")
+	l.CutFrom(os.Getpid())
+	if got, err := say(own, "x", 5*time.Second); err == nil {
+		t.Errorf("a connection from before the cut brings %q", got)
+	}
+	if got, err := say(dial(t, l), "x", 5*time.Second); err == nil {
+		t.Errorf("a connection from after the cut brings %q", got)
+	}
+	served("during")
+	l.Heal()
+	expect(t, dial(t, l), "after")
+	served("after")
 }

@@ -1,0 +1,2 @@
+// Package fault holds no code of the product.
+package fault

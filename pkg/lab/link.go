@@ -171,7 +171,7 @@ func (l *Link) accept(listener net.Listener) {
 			continue
 		}
 		l.mu.Lock()
-		if l.ended || l.mode == refusing || belongs(client, l.banned) {
+		if l.ended || l.mode == refusing {
 			l.mu.Unlock()
 			reset(client)
 			continue
@@ -185,6 +185,9 @@ func (l *Link) accept(listener net.Listener) {
 // carry serves one connection until either side ends it.
 func (l *Link) carry(client net.Conn) {
 	defer l.forget(client)
+	if l.expel(client) {
+		return
+	}
 	target, ok := l.pass()
 	if !ok || target == "" {
 		return

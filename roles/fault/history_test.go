@@ -13,7 +13,7 @@ const (
 	hot                  // in the L1 of every gateway
 	forced               // as popular, changed with op force too
 	recast               // deleted and created again, over and over
-	stored               // in Redis and in no gateway: each is asked for once at each
+	stored               // in Redis and the heaps of the cache role, and in no gateway: each is asked for once at each
 	cold                 // nowhere but at the origin: each is asked for once at each
 	unknown              // not even there
 	classCount

@@ -16,7 +16,7 @@ func TestCheckerFindsViolations(t *testing.T) {
 		change(&a)
 		return a
 	}
-	writes := []write{{1, 1, false, 100 * ms}, {1, 2, false, 200 * ms}, {1, 3, true, 2000 * ms}, {1, 4, false, 3000 * ms}}
+	writes := []write{{1, 1, false, 100 * ms}, {1, 2, false, 200 * ms}, {1, 3, true, 2000 * ms}, {1, 4, false, 3000 * ms}, {2, 1, false, 100 * ms}}
 	sound := []answer{
 		page(0, 0, 0), page(1, 1, 150*ms), page(0, 2, 210*ms),
 		page(1, 1, 211*ms+900*ms),                                       // behind, within the bound
@@ -27,12 +27,12 @@ func TestCheckerFindsViolations(t *testing.T) {
 		with(page(0, 0, 3100*ms), func(a *answer) { a.class, a.status = unknown, 404; a.key = 9 }),
 		with(page(0, 0, 3100*ms), func(a *answer) { a.class, a.status = cold, 503; a.key = 8 }),
 	}
-	r := rules{fleet: time.Second, gateway: 500 * ms, fails: of(cold)}
+	r := rules{fleet: time.Second, gateway: 500 * ms, origin: 1100 * ms, fails: of(cold)}
 	v := check(sound, writes, 0, r)
 	if v.count != 0 {
 		t.Errorf("a sound history: %q", v.violations)
 	}
-	if v.stalest != 900*ms || v.failed[cold] != 1 || v.marked != 1 || v.excused != 1 || v.requests[popular] != 7 {
+	if v.stalest != 900*ms || v.oldest != 911*ms || v.failed[cold] != 1 || v.marked != 1 || v.excused != 1 || v.requests[popular] != 7 {
 		t.Errorf("figures of a sound history: %+v", v)
 	}
 	for _, tt := range []struct {
@@ -45,6 +45,7 @@ func TestCheckerFindsViolations(t *testing.T) {
 		{"a, deleted", page(1, 2, 3200*ms), 0, "after a newer one was shown"},
 		{"a, still missing after it was created again", with(page(1, 0, 4200*ms), func(a *answer) { a.status = 404 }), 0, "after a newer one was shown"},
 		{"b", page(0, 1, 800*ms), 0, "after it showed a newer one itself"},
+		{"older than the origin allows", with(page(1, 0, 1300*ms), func(a *answer) { a.key = 2 }), 0, "was replaced"},
 		{"e, an error", with(page(0, 2, 500*ms), func(a *answer) { a.status = 503 }), 0, "failed with status 503"},
 		{"e, no answer", with(page(0, 2, 500*ms), func(a *answer) { a.status = 0 }), 0, "failed with status 0"},
 		{"e, missing", with(page(0, 0, 500*ms), func(a *answer) { a.status = 404 }), 0, "never deleted"},

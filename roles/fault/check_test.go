@@ -14,6 +14,9 @@ type rules struct {
 	fleet time.Duration
 	// gateway: the same for one gateway alone. (b)
 	gateway time.Duration
+	// origin: no unmarked answer shows a state that the origin had left this long before;
+	// 0: only what the fleet has shown counts.
+	origin time.Duration
 	// fails are the classes of which requests may fail. (e)
 	fails classes
 }
@@ -24,10 +27,11 @@ type verdict struct {
 	count      int      // of all violations
 	// stalest is the longest time by which an unmarked answer was behind one that the
 	// fleet had given, regressed the same for one gateway alone.
-	stalest, regressed time.Duration
-	requests, failed   [classCount]int // without excused answers
-	slowest            [classCount]time.Duration
-	marked, excused    int
+	// oldest is the longest time for which the origin had not had what an unmarked answer showed.
+	stalest, regressed, oldest time.Duration
+	requests, failed           [classCount]int // without excused answers
+	slowest                    [classCount]time.Duration
+	marked, excused            int
 }
 
 const mostViolations = 12
@@ -96,6 +100,12 @@ func (v *verdict) key(key int64, answers []answer, writes []write, r rules) {
 			continue
 		case !ok || a.marked:
 			continue
+		}
+		if late := a.sent - left(writes, number); late > 0 {
+			v.oldest = max(v.oldest, late)
+			if r.origin > 0 && late > r.origin {
+				v.say("%s: shows write %d, which was replaced %v before, %v is allowed", where, number, round(late), r.origin)
+			}
 		}
 		if late := a.sent - fleet.after(number); late > 0 {
 			v.stalest = max(v.stalest, late)
@@ -186,6 +196,16 @@ func (s *shown) after(number int64) time.Duration {
 		return math.MaxInt64
 	}
 	return s.first[number+1]
+}
+
+// left returns when the write after the given one was made.
+func left(writes []write, number int64) time.Duration {
+	for _, w := range writes {
+		if w.number == number+1 {
+			return w.at
+		}
+	}
+	return math.MaxInt64
 }
 
 func round(d time.Duration) time.Duration { return d.Round(time.Millisecond) }

@@ -18,9 +18,10 @@ type scenario struct {
 	faults []fault
 	hold   time.Duration  // how long they last; 0: outage()
 	during func(*traffic) // instead of a mere wait
-	bound  time.Duration  // of the fleet's answers, if not lag
+	bound  time.Duration  // of answers against the fleet's; 0: lag
+	waits  bool           // changes wait meanwhile: answers may differ for as long as that
+	origin time.Duration  // bound of answers against the origin; 0: none
 	fails  classes        // classes of which requests may fail
-	calm   time.Duration  // within which all must be normal after healing, if not a minute
 	ci     bool           // runs in the short form too
 }
 
@@ -54,6 +55,7 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 	tr := begin(t, w, number)
 	rss := watchMemory(w)
 	<-time.After(500 * time.Millisecond)
+	broken := time.Now()
 	var heals []func()
 	for _, f := range s.faults {
 		heals = append(heals, f.on(tr))
@@ -72,22 +74,18 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 	}
 	healed := time.Now()
 	tr.calm()
-	limit := s.calm
-	if limit == 0 {
-		limit = time.Minute
-	}
-	r := row{name: s.name, normal: tr.normal(healed, limit)}
+	r := row{name: s.name, normal: tr.normal(healed, time.Minute)}
 	for g := range tr.excused {
 		tr.excused[g].Store(false)
 	}
 	<-time.After(300 * time.Millisecond)
 	tr.end()
 	r.growth, r.grown = rss.end()
-	bound := s.bound
-	if bound == 0 {
-		bound = lag
+	bound := max(lag, s.bound)
+	if s.waits {
+		bound += healed.Sub(broken) + r.normal
 	}
-	r.verdict = check(tr.h.answers, tr.h.writes, tr.h.lost, rules{fleet: bound, gateway: bound, fails: s.fails})
+	r.verdict = check(tr.h.answers, tr.h.writes, tr.h.lost, rules{fleet: bound, gateway: lag, origin: s.origin, fails: s.fails})
 	for _, v := range r.verdict.violations {
 		t.Error(v)
 	}
@@ -175,12 +173,12 @@ func (r row) fields() []string {
 		failed = []string{"none"}
 	}
 	return []string{r.name, fmt.Sprint(requests), strings.Join(failed, ", "), fmt.Sprint(r.verdict.marked),
-		fmt.Sprintf("%v", r.verdict.stalest.Round(10*time.Millisecond)), fmt.Sprintf("%v", r.verdict.regressed.Round(10*time.Millisecond)),
+		fmt.Sprintf("%v", r.verdict.stalest.Round(10*time.Millisecond)), fmt.Sprintf("%v", r.verdict.regressed.Round(10*time.Millisecond)), fmt.Sprintf("%v", r.verdict.oldest.Round(10*time.Millisecond)),
 		fmt.Sprintf("%.1f", slowest.Seconds()), fmt.Sprintf("%.1f", r.normal.Seconds()), fmt.Sprintf("%d %s", r.growth>>20, r.grown), fmt.Sprintf("%.0f", r.took.Seconds())}
 }
 
 func header() []string {
-	return []string{"scenario", "requests", "failed", "marked", "stalest", "regressed", "slowest s", "normal after s", "RSS growth MiB", "took s"}
+	return []string{"scenario", "requests", "failed", "marked", "stalest", "regressed", "oldest", "slowest s", "normal after s", "RSS growth MiB", "took s"}
 }
 
 func (r row) String() string {

@@ -14,13 +14,14 @@ func redisScenarios() []scenario {
 		{name: "I3_RedisReplicaLags", faults: []fault{cutFrom(redisMaster(0), redisReplica(0))}, ci: true},
 		{name: "P19_RedisConnectionsDropped", faults: []fault{flapping(drop(redisAll), 4)}, hold: time.Second},
 		{name: "I12_RedisSlow", faults: []fault{slow(redisAll, 50*time.Millisecond)}},
-		{name: "I12_RedisGone", faults: []fault{pause(redisAll)}, ci: true},
-		{name: "I12_RedisGoneAndEmpty", faults: []fault{kill(redisAll)}},
+		{name: "I12_RedisGone", faults: []fault{pause(redisAll)}, waits: true, ci: true},
+		{name: "I12_RedisGoneAndEmpty", faults: []fault{kill(redisAll)}, waits: true},
 		{name: "I1_RedisMastersKilledInTurn", faults: []fault{kill(redisMaster(0)), kill(redisMaster(1))}, hold: 7 * time.Second},
 	}
 }
 
 func kafkaScenarios() []scenario {
+	blind := maxStaleness() + lag // of a gateway that hears nothing
 	return []scenario{
 		{name: "I8_BrokerKilled", faults: []fault{kill(broker(0))}, ci: true},
 		{name: "P24_BrokerPaused", faults: []fault{pause(broker(1))}},
@@ -28,11 +29,11 @@ func kafkaScenarios() []scenario {
 		{name: "P13_BrokerRestarted", faults: []fault{bounce(broker(1))}, hold: time.Second},
 		{name: "P7_BrokerConnectionsDropped", faults: []fault{flapping(drop(kafkaAll), 4)}, hold: time.Second, ci: true},
 		{name: "I8_KafkaSlow", faults: []fault{slow(kafkaAll, 50*time.Millisecond)}},
-		{name: "I12_KafkaGone", faults: []fault{pause(kafkaAll)}, ci: true},
-		{name: "I12_KafkaCut", faults: []fault{cut(kafkaAll)}},
-		{name: "I8_GatewaysCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, gatewayAll)}, hold: maxStaleness() + 4*time.Second, ci: true},
-		{name: "I8_OneGatewayCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, gatewayNo(1))}, hold: maxStaleness() + 4*time.Second},
-		{name: "I4_CachesCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, cacheAll)}},
+		{name: "I12_KafkaGone", faults: []fault{pause(kafkaAll)}, waits: true, ci: true},
+		{name: "I12_KafkaCut", faults: []fault{cut(kafkaAll)}, waits: true},
+		{name: "I8_GatewaysCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, gatewayAll)}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind, ci: true},
+		{name: "I8_OneGatewayCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, gatewayNo(1))}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind},
+		{name: "I4_CachesCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, cacheAll)}, waits: true},
 		{name: "I4_OneCacheCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, cacheNo(0))}, hold: groupTimeout + 3*time.Second},
 	}
 }
@@ -44,8 +45,8 @@ func zookeeperScenarios() []scenario {
 		{name: "I12_ZooKeeperFollowerKilled", faults: []fault{kill(zooFollower)}},
 		{name: "P27_ZooKeeperConnectionsDropped", faults: []fault{flapping(drop(zooAll), 4)}, hold: time.Second},
 		{name: "I12_ZooKeeperSlow", faults: []fault{slow(zooAll, 50*time.Millisecond)}},
-		{name: "I12_ZooKeeperGone", faults: []fault{pause(zooAll)}, ci: true},
-		{name: "I12_ZooKeeperCut", faults: []fault{cut(zooAll)}},
+		{name: "I12_ZooKeeperGone", faults: []fault{pause(zooAll)}, waits: true, ci: true},
+		{name: "I12_ZooKeeperCut", faults: []fault{cut(zooAll)}, waits: true},
 		{name: "I2_OneCacheCutOffFromZooKeeper", faults: []fault{cutFrom(zooAll, cacheNo(0))}, hold: 13 * time.Second},
 		{name: "I12_GatewaysCutOffFromZooKeeper", faults: []fault{cutFrom(zooAll, gatewayAll)}, hold: 13 * time.Second},
 	}
@@ -81,6 +82,7 @@ func fleetScenarios() []scenario {
 }
 
 func pairScenarios() []scenario {
+	blind := maxStaleness() + lag
 	away := of(cold, unknown)
 	return []scenario{
 		{name: "I1_RedisMasterAndCacheKilled", faults: []fault{kill(redisMaster(0)), kill(cacheNo(0))}, ci: true},
@@ -89,10 +91,10 @@ func pairScenarios() []scenario {
 		{name: "I8_BrokerAndGatewayKilled", faults: []fault{kill(broker(2)), kill(gatewayNo(1))}},
 		{name: "I4_BrokerAndCachePaused", faults: []fault{pause(broker(1)), pause(cacheNo(0))}, hold: 13 * time.Second},
 		{name: "I2_ZooKeeperLeaderKilledAndCachePaused", faults: []fault{kill(zooLeader), pause(cacheNo(1))}, hold: 13 * time.Second},
-		{name: "I8_GatewayCutOffFromKafkaAndRedis", faults: []fault{cutFrom(kafkaAll, gatewayNo(0)), cutFrom(redisAll, gatewayNo(0))}, hold: maxStaleness() + 4*time.Second},
-		{name: "I12_RedisAndOriginGone", faults: []fault{pause(redisAll), kill(shopDoor)}, fails: away},
-		{name: "I12_KafkaAndZooKeeperGone", faults: []fault{pause(kafkaAll), pause(zooAll)}},
-		{name: "I12_ZooKeeperAndOriginGone", faults: []fault{pause(zooAll), pause(shopDoor)}, fails: away},
-		{name: "I12_AllGone", faults: []fault{pause(kafkaAll), pause(zooAll), pause(redisAll), kill(shopDoor)}, fails: of(cold, unknown, stored, recast), ci: true},
+		{name: "I8_GatewayCutOffFromKafkaAndRedis", faults: []fault{cutFrom(kafkaAll, gatewayNo(0)), cutFrom(redisAll, gatewayNo(0))}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind},
+		{name: "I12_RedisAndOriginGone", faults: []fault{pause(redisAll), kill(shopDoor)}, fails: away, waits: true},
+		{name: "I12_KafkaAndZooKeeperGone", faults: []fault{pause(kafkaAll), pause(zooAll)}, waits: true},
+		{name: "I12_ZooKeeperAndOriginGone", faults: []fault{pause(zooAll), pause(shopDoor)}, fails: away, waits: true},
+		{name: "I12_AllGone", faults: []fault{pause(kafkaAll), pause(zooAll), pause(redisAll), kill(shopDoor)}, fails: of(cold, unknown, stored, recast), waits: true, ci: true},
 	}
 }

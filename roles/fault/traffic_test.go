@@ -14,6 +14,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/kafka"
+	"eshop/pkg/lab"
 )
 
 // The keys of a scenario are its own; the numbers count from its base.
@@ -57,6 +58,7 @@ func begin(t testing.TB, w *world, number int) *traffic {
 			tr.pages.Go(func() { tr.ask(ctx, g, c) })
 		}
 	}
+	lab.Until(t, 20*time.Second, tr.heated)
 	ctx, tr.quiet = context.WithCancel(context.Background())
 	tr.changes.Go(func() { tr.change(ctx) })
 	for range 16 {
@@ -88,6 +90,17 @@ func (tr *traffic) warm() {
 			}
 		}
 	}
+}
+
+// heated says whether every gateway has its own copy of the hot product.
+func (tr *traffic) heated(ctx context.Context) error {
+	for _, g := range tr.w.gateways {
+		_, _, h, err := tr.w.get(ctx, fmt.Sprintf("http://%s/product?productId=%d", g.addr, tr.lasting(hot)[0]))
+		if status := h.Get("Cache-Status"); err != nil || !strings.HasPrefix(status, "eshop; hit") || !strings.Contains(status, "hot;") {
+			return fmt.Errorf("the hot product is not hot at %s: %s %v", g.name, status, err)
+		}
+	}
+	return nil
 }
 
 // lasting are the keys of a class that is asked for again and again.

@@ -14,6 +14,7 @@
 //	400  an id that is none, or is named twice
 //	404  no such product, no such page
 //	405  another method
+//	408  no whole request within the time for it; 413, 431: too long
 //	503  no copy anywhere and the origin fails; Retry-After says when to ask again
 //
 // Pages carry "Cache-Control: public, no-cache": browsers and proxies may keep

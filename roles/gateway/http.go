@@ -2,7 +2,9 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"log/slog"
+	"net"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -49,8 +51,14 @@ func (r *Role) brokenRequest(ctx *fasthttp.RequestCtx, err error) {
 	case *fasthttp.ErrSmallBuffer:
 		p.code, p.reason = fasthttp.StatusRequestHeaderFieldsTooLarge, "The request line and headers are too long."
 	default:
-		if err == fasthttp.ErrBodyTooLarge {
+		var timeout net.Error
+		switch {
+		case err == fasthttp.ErrBodyTooLarge:
 			p.code, p.reason = fasthttp.StatusRequestEntityTooLarge, "The request's body is too long."
+		case errors.As(err, &timeout) && timeout.Timeout():
+			// Also on a connection that was opened in advance and never used: a client that sends its
+			// first request at this very moment knows from a 408, and from nothing else, that the answer is not to it.
+			p.code, p.reason, p.title = fasthttp.StatusRequestTimeout, "The request did not arrive in time.", "Too late"
 		}
 	}
 	r.writeProblem(ctx, p, nil)

@@ -69,13 +69,14 @@ func TestPublicListener(t *testing.T) {
 		{"many headers", "GET /product/7 HTTP/1.1\r\nHost: x\r\n" + strings.Repeat("X-A: b\r\n", 2000) + "\r\n", 431},
 		{"a large body", "POST /product/7 HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", 413},
 		{"no HTTP", "hello\r\n\r\n", 400},
-		{"a client that stops in the middle", "GET /product/7 HTTP/1.1\r\nHos", 400},
+		{"a client that stops in the middle", "GET /product/7 HTTP/1.1\r\nHos", 408},
+		{"a connection opened in advance", "", 408},
 	} {
 		if got := say(t, addr, c.request).StatusCode; got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
-	for code, want := range map[int]float64{400: 2, 405: 1, 413: 1, 431: 2} {
+	for code, want := range map[int]float64{400: 1, 405: 1, 408: 2, 413: 1, 431: 2} {
 		if got := counter(t, g.metrics.requests[layerNone][codeIndex(code)]); got != want {
 			t.Errorf("%v answers counted as %d, want %v", got, code, want)
 		}

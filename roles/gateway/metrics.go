@@ -54,7 +54,7 @@ func cacheLayer(l docapi.Layer) layer {
 }
 
 // codes are the statuses the public listener answers with.
-var codes = [...]int{200, 304, 400, 404, 405, 413, 431, 500, 503}
+var codes = [...]int{200, 304, 400, 404, 405, 408, 413, 431, 500, 503}
 
 type metrics struct {
 	// requests is resolved once, so that a hit counts with one atomic add.

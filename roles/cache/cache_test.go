@@ -229,6 +229,23 @@ func TestInvariant12RedisAway(t *testing.T) {
 	}
 }
 
+// TestInvariant12RedisSilent: a Redis that takes connections and answers none of them is waited for once, not before and
+// after the pull as well: whoever asks, asks for three seconds.
+func TestInvariant12RedisSilent(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	addr := w.servers.Redis.Addr()
+	if err := w.servers.Redis.Close(); err != nil {
+		t.Fatal(err)
+	}
+	silence(t, addr)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+	defer cancel()
+	got, err := w.roles[0].Load(ctx, docapi.Request{Key: product(16)})
+	if err != nil || got.Document.State != catalog.Live || !got.Document.Provisional {
+		t.Errorf("cold key: %v, provisional %v, %v; want a live provisional document", got.Document.State, got.Document.Provisional, err)
+	}
+}
+
 func TestInvariant12ZooKeeperAway(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	w.load(0, product(17))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"slices"
@@ -309,6 +310,33 @@ func (c *collector) documents() (list []string) {
 }
 
 func (c *collector) len() int { return len(c.values()) }
+
+// silence takes connections at an address, until the test's end, and answers nothing.
+func silence(t testing.TB, addr string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var taken sync.WaitGroup
+	taken.Go(func() {
+		var open []net.Conn
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				for _, c := range open {
+					c.Close()
+				}
+				return
+			}
+			open = append(open, c)
+		}
+	})
+	t.Cleanup(func() {
+		listener.Close()
+		taken.Wait()
+	})
+}
 
 // restartRedis starts an empty embedded Redis at the address of a closed one.
 func (w *world) restartRedis(addr string) {

@@ -120,7 +120,9 @@ func (r *Role) answer(doc catalog.Document, layer docapi.Layer, v moment) docapi
 }
 
 // withoutRedis answers while Redis is away: a copy from the heap however old,
-// else a pull that is stored nowhere but there.
+// else a pull that is stored nowhere but there. It neither reads Redis again nor
+// tries to write: a Redis that is silent would take its time for each, and the
+// caller has gone before the third.
 func (r *Role) withoutRedis(ctx context.Context, key catalog.Key, min catalog.Stamp, cause error) (docapi.Reply, error) {
 	if ctx.Err() != nil {
 		return docapi.Reply{}, cause
@@ -128,7 +130,7 @@ func (r *Role) withoutRedis(ctx context.Context, key catalog.Key, min catalog.St
 	if reply, ok := r.stale(key, min); ok {
 		return reply, nil
 	}
-	reply, err := r.pull(ctx, key, min, pullForRead)
+	reply, err := r.pullProvisional(ctx, key, min)
 	if err != nil {
 		return reply, errors.Join(cause, err)
 	}

@@ -27,7 +27,7 @@ func TestCheckerFindsViolations(t *testing.T) {
 		with(page(0, 0, 3100*ms), func(a *answer) { a.class, a.status = unknown, 404; a.key = 9 }),
 		with(page(0, 0, 3100*ms), func(a *answer) { a.class, a.status = cold, 503; a.key = 8 }),
 	}
-	r := rules{fleet: time.Second, gateway: 500 * ms, origin: 1100 * ms, fails: of(cold)}
+	r := rules{fleet: time.Second, gateway: 500 * ms, origin: 1100 * ms, calm: 4500 * ms, fails: of(cold)}
 	v := check(sound, writes, 0, r)
 	if v.count != 0 {
 		t.Errorf("a sound history: %q", v.violations)
@@ -46,6 +46,7 @@ func TestCheckerFindsViolations(t *testing.T) {
 		{"a, still missing after it was created again", with(page(1, 0, 4200*ms), func(a *answer) { a.status = 404 }), 0, "after a newer one was shown"},
 		{"b", page(0, 1, 800*ms), 0, "after it showed a newer one itself"},
 		{"older than the origin allows", with(page(1, 0, 1300*ms), func(a *answer) { a.key = 2 }), 0, "was replaced"},
+		{"calm", page(2, 2, 4600*ms), 0, "in calm"},
 		{"e, an error", with(page(0, 2, 500*ms), func(a *answer) { a.status = 503 }), 0, "failed with status 503"},
 		{"e, no answer", with(page(0, 2, 500*ms), func(a *answer) { a.status = 0 }), 0, "failed with status 0"},
 		{"e, missing", with(page(0, 0, 500*ms), func(a *answer) { a.status = 404 }), 0, "never deleted"},

@@ -17,6 +17,9 @@ type rules struct {
 	// origin: no unmarked answer shows a state that the origin had left this long before;
 	// 0: only what the fleet has shown counts.
 	origin time.Duration
+	// calm, if not 0, is when nobody changes anything any more and everybody has had time
+	// to hear of it: an unmarked answer to a request from then on shows the last state.
+	calm time.Duration
 	// fails are the classes of which requests may fail. (e)
 	fails classes
 }
@@ -103,6 +106,9 @@ func (v *verdict) key(key int64, answers []answer, writes []write, r rules) {
 		}
 		if late := a.sent - left(writes, number); late > 0 {
 			v.oldest = max(v.oldest, late)
+			if r.calm > 0 && a.sent > r.calm {
+				v.say("%s: shows write %d, %v after it was replaced, in calm", where, number, round(late))
+			}
 			if r.origin > 0 && late > r.origin {
 				v.say("%s: shows write %d, which was replaced %v before, %v is allowed", where, number, round(late), r.origin)
 			}

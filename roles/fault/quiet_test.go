@@ -52,6 +52,11 @@ func (tr *traffic) settled(ctx context.Context) error {
 			}
 		}
 	}
+	for _, key := range tr.extra {
+		if err := w.equal(ctx, key); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 

@@ -21,6 +21,7 @@ type scenario struct {
 	bound  time.Duration  // of answers against the fleet's; 0: lag
 	waits  bool           // changes wait meanwhile: answers may differ for as long as that
 	origin time.Duration  // bound of answers against the origin; 0: none
+	prompt bool           // a second after healing nothing stale is left
 	fails  classes        // classes of which requests may fail
 	ci     bool           // runs in the short form too
 }
@@ -74,6 +75,7 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 	}
 	healed := time.Now()
 	tr.calm()
+	told := time.Now()
 	r := row{name: s.name, normal: tr.normal(healed, time.Minute)}
 	for g := range tr.excused {
 		tr.excused[g].Store(false)
@@ -85,7 +87,11 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 	if s.waits {
 		bound += healed.Sub(broken) + r.normal
 	}
-	r.verdict = check(tr.h.answers, tr.h.writes, tr.h.lost, rules{fleet: bound, gateway: lag, origin: s.origin, fails: s.fails})
+	calm := time.Duration(0)
+	if s.prompt {
+		calm = told.Sub(tr.h.begin) + lag
+	}
+	r.verdict = check(tr.h.answers, tr.h.writes, tr.h.lost, rules{fleet: bound, gateway: lag, origin: s.origin, calm: calm, fails: s.fails})
 	for _, v := range r.verdict.violations {
 		t.Error(v)
 	}

@@ -4,7 +4,8 @@ import "time"
 
 func redisScenarios() []scenario {
 	return []scenario{
-		{name: "I12_RedisMasterKilled", faults: []fault{kill(redisMaster(0))}, ci: true},
+		{name: "I12_RedisMasterKilled", faults: []fault{kill(redisMaster(0))}, during: writesResume, ci: true},
+		{name: "I3_WritesLostInAFailover", during: lostWrites, ci: true},
 		{name: "I12_RedisMasterPaused", faults: []fault{pause(redisMaster(1))}},
 		{name: "P19_RedisMasterCut", faults: []fault{cut(redisMaster(2))}, ci: true},
 		{name: "P19_RedisMasterSilent", faults: []fault{silence(redisMaster(0))}},
@@ -31,8 +32,8 @@ func kafkaScenarios() []scenario {
 		{name: "I8_KafkaSlow", faults: []fault{slow(kafkaAll, 50*time.Millisecond)}},
 		{name: "I12_KafkaGone", faults: []fault{pause(kafkaAll)}, waits: true, ci: true},
 		{name: "I12_KafkaCut", faults: []fault{cut(kafkaAll)}, waits: true},
-		{name: "I8_GatewaysCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, gatewayAll)}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind, ci: true},
-		{name: "I8_OneGatewayCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, gatewayNo(1))}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind},
+		{name: "I8_GatewaysCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, gatewayAll)}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind, prompt: true, ci: true},
+		{name: "I8_OneGatewayCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, gatewayNo(1))}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind, prompt: true},
 		{name: "I4_CachesCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, cacheAll)}, waits: true},
 		{name: "I4_OneCacheCutOffFromKafka", faults: []fault{cutFrom(kafkaAll, cacheNo(0))}, hold: groupTimeout + 3*time.Second},
 	}
@@ -91,7 +92,7 @@ func pairScenarios() []scenario {
 		{name: "I8_BrokerAndGatewayKilled", faults: []fault{kill(broker(2)), kill(gatewayNo(1))}},
 		{name: "I4_BrokerAndCachePaused", faults: []fault{pause(broker(1)), pause(cacheNo(0))}, hold: 13 * time.Second},
 		{name: "I2_ZooKeeperLeaderKilledAndCachePaused", faults: []fault{kill(zooLeader), pause(cacheNo(1))}, hold: 13 * time.Second},
-		{name: "I8_GatewayCutOffFromKafkaAndRedis", faults: []fault{cutFrom(kafkaAll, gatewayNo(0)), cutFrom(redisAll, gatewayNo(0))}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind},
+		{name: "I8_GatewayCutOffFromKafkaAndRedis", faults: []fault{cutFrom(kafkaAll, gatewayNo(0)), cutFrom(redisAll, gatewayNo(0))}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind, prompt: true},
 		{name: "I12_RedisAndOriginGone", faults: []fault{pause(redisAll), kill(shopDoor)}, fails: away, waits: true},
 		{name: "I12_KafkaAndZooKeeperGone", faults: []fault{pause(kafkaAll), pause(zooAll)}, waits: true},
 		{name: "I12_ZooKeeperAndOriginGone", faults: []fault{pause(zooAll), pause(shopDoor)}, fails: away, waits: true},

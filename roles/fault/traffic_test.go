@@ -22,7 +22,8 @@ const (
 	populars, forceds, recasts = 30, 4, 6
 	perScenario                = 100_000
 	fromHot, fromForced        = 100, 200
-	fromRecast, fromStored     = 300, 1000
+	fromRecast, fromExtra      = 300, 400
+	fromStored                 = 1000
 	storeds                    = 450
 	fromCold                   = 10_000
 )
@@ -33,6 +34,8 @@ type traffic struct {
 	t    testing.TB
 	h    *history
 	base int64
+	// extra are further keys that must be as at the origin in the end.
+	extra []int64
 
 	excused [gateways]atomic.Bool // while a gateway itself is under a fault
 	quiet   context.CancelFunc    // ends the changes

@@ -1,0 +1,88 @@
+package fault_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"eshop/pkg/catalog"
+	"eshop/pkg/lab"
+	"eshop/pkg/rediscluster"
+)
+
+// someSlot belongs to the first third of the keys.
+const someSlot = 100
+
+// writesResume tells how long after the fault every key can be written again.
+func writesResume(tr *traffic) {
+	began := time.Now()
+	lab.Until(tr.t, time.Minute, func(ctx context.Context) error {
+		for _, key := range tr.lasting(popular) {
+			// Of no version: every copy there refuses it, but only a master that may write can say so.
+			doc := catalog.Document{Key: catalog.Key{Kind: "product", ID: key}, State: catalog.Live, Body: []byte("{}"), Stamp: catalog.Stamp{Token: 1}}
+			if out, err := tr.w.store.Write(ctx, rediscluster.Put, doc); err != nil {
+				return err
+			} else if out.Accepted {
+				tr.t.Errorf("product %d had no copy in Redis", key)
+			}
+		}
+		return nil
+	})
+	resumed := time.Since(began)
+	tr.t.Logf("every key could be written again %.1f s after the fault", resumed.Seconds())
+	if rest := outage() - resumed; rest > 0 {
+		<-time.After(rest)
+	}
+}
+
+// lostWrites has a master acknowledge changes that its replica never gets, kills it, and lets the replica take over: Redis
+// has gone back, after the fleet has shown those changes. That the replica did go back is made sure of.
+func lostWrites(tr *traffic) {
+	w := tr.w
+	master := w.redis.Master(someSlot)
+	link := w.redis.Links()[slices.Index(w.redis.Nodes(), master)]
+	link.CutFrom(w.redis.Replicas(master)[0].Pid())
+	for i := range int64(40) {
+		tr.extra = append(tr.extra, tr.base+fromExtra+i)
+	}
+	for _, key := range tr.extra {
+		tr.edit(key, catalog.OpUpdate)
+	}
+	stored := func(ctx context.Context, key int64) (number int64, err error) {
+		doc, err := w.store.Get(ctx, catalog.Key{Kind: "product", ID: key}, rediscluster.FromMaster)
+		number, _ = numberOn(string(doc.Body))
+		return number, err
+	}
+	lab.Until(tr.t, 30*time.Second, func(ctx context.Context) error {
+		for _, key := range tr.extra {
+			if n, err := stored(ctx, key); err != nil || n != 1 {
+				return fmt.Errorf("product %d is at write %d in Redis: %v", key, n, err)
+			}
+		}
+		return nil
+	})
+	for g := range gateways {
+		for _, key := range tr.extra {
+			tr.once(tr.t.Context(), g, popular, key)
+		}
+	}
+	master.Kill()
+	w.redis.WaitMaster(someSlot, master, 30*time.Second)
+	lost := 0
+	for _, key := range tr.extra {
+		n, err := stored(tr.t.Context(), key)
+		if err != nil {
+			tr.t.Errorf("read product %d after the failover: %v", key, err)
+		}
+		if n == 0 {
+			lost++
+		}
+	}
+	tr.t.Logf("%d of %d documents are gone from Redis after the failover", lost, len(tr.extra))
+	if lost == 0 {
+		tr.t.Error("no write was lost: the scenario shows nothing")
+	}
+	link.Heal()
+	master.Restart()
+}

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -200,7 +199,7 @@ func named() bool { return strings.Contains(flag.Lookup("test.run").Value.String
 
 // TestFaults plays the scenarios one after the other on one set of servers and one fleet.
 func TestFaults(t *testing.T) {
-	all := slices.Concat(redisScenarios(), kafkaScenarios(), zookeeperScenarios(), originScenarios(), fleetScenarios(), pairScenarios())
+	all := scenarios()
 	w := newWorld(t)
 	var rows []row
 	for i, s := range all {

@@ -2,7 +2,6 @@ package fault_test
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"eshop/pkg/lab"
@@ -205,12 +204,4 @@ func flapping(f fault, times int) fault {
 		}
 		return func() {}
 	}}
-}
-
-func names(parts []part) string {
-	var all []string
-	for _, p := range parts {
-		all = append(all, p.name)
-	}
-	return strings.Join(slices.Compact(all), ", ")
 }

@@ -67,7 +67,7 @@
 // meant; those with a star are played in the short form too.
 //
 //	I12_RedisMasterKilled *                      I3_WritesLostInAFailover *
-//	I12_RedisMasterPaused                        P19_RedisMasterCut *
+//	I12_RedisMasterPaused                        P19_RedisMasterCut
 //	P19_RedisMasterSilent                        P20_RedisMasterRestartedEmpty *
 //	I3_RedisReplicaKilled                        I3_RedisReplicaPaused
 //	I3_RedisReplicaLags *                        P19_RedisConnectionsDropped
@@ -75,7 +75,7 @@
 //	I12_RedisGoneAndEmpty                        I1_RedisMastersKilledInTurn
 //	I8_BrokerKilled *                            P24_BrokerPaused
 //	P24_BrokerSilent                             P13_BrokerRestarted
-//	P7_BrokerConnectionsDropped *                I8_KafkaSlow
+//	P7_BrokerConnectionsDropped                  I8_KafkaSlow
 //	I12_KafkaGone *                              I12_KafkaCut
 //	I8_GatewaysCutOffFromKafka *                 I8_OneGatewayCutOffFromKafka
 //	I4_CachesCutOffFromKafka                     I4_OneCacheCutOffFromKafka
@@ -91,7 +91,7 @@
 //	I10_PeersSlow                                I4_CacheKilled *
 //	P39_CachePaused *                            I12_CacheCut
 //	I12_CacheSilent                              I12_CachesGone
-//	I11_HotcountKilled *                         I11_HotcountPaused
+//	I11_HotcountKilled                           I11_HotcountPaused
 //	I11_HotcountsGone                            I1_RedisMasterAndCacheKilled *
 //	I1_RedisMasterAndBrokerKilled                I3_RedisMasterAndGatewayKilled
 //	I8_BrokerAndGatewayKilled                    I4_BrokerAndCachePaused

@@ -37,6 +37,8 @@
 //	   request began plus the bound: 1 s; --gateway.max-staleness and 1 s for gateways cut off from
 //	   Kafka; the length of the outage where changes have to wait (below)
 //	b  no gateway goes back behind what it showed itself more than 1 s before, in any scenario
+//	   and no stamp in Redis goes back, read from the masters all the time, except where a master
+//	   dies or is silent and its replica takes over
 //	c  in calm every page at every gateway is unmarked and equals the origin, and so do Redis and
 //	   both cache processes
 //	d  in calm every message is committed and none is in the dead letters
@@ -59,7 +61,8 @@
 //	traffic_test.go    pages and changes         shop_test.go     the origin
 //	history_test.go    what was done and seen    check_test.go    the checker
 //	quiet_test.go      rules c and d             world_test.go    servers and fleet
-//	holders_test.go    paused holders of locks   ports_test.go    addresses that stay
+//	backwards_test.go  stamps that go back       ports_test.go    addresses that stay
+//	holders_test.go    paused holders of locks   list_test.go     the list below
 //
 // # Scenarios
 //

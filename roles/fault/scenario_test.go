@@ -1,6 +1,7 @@
 package fault_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -20,6 +21,7 @@ type scenario struct {
 	bound  time.Duration  // of answers against the fleet's; 0: lag
 	waits  bool           // changes wait meanwhile: answers may differ for as long as that
 	origin time.Duration  // bound of answers against the origin; 0: none
+	loses  bool           // Redis may lose writes, so that a stamp goes back
 	prompt bool           // a second after healing nothing stale is left
 	fails  classes        // classes of which requests may fail
 	ci     bool           // runs in the short form too
@@ -54,6 +56,9 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 	began := time.Now()
 	tr := begin(t, w, number)
 	rss := watchMemory(w)
+	watching, stopWatching := context.WithCancel(context.Background())
+	back := make(chan []string, 1)
+	go func() { back <- tr.watchRedis(watching) }()
 	<-time.After(500 * time.Millisecond)
 	broken := time.Now()
 	var heals []func()
@@ -81,6 +86,14 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 	}
 	<-time.After(300 * time.Millisecond)
 	tr.end()
+	stopWatching()
+	if lost := <-back; !s.loses {
+		for _, text := range lost {
+			t.Error(text)
+		}
+	} else if len(lost) > 0 {
+		t.Logf("as it may: %s (and %d more)", lost[0], len(lost)-1)
+	}
 	r.growth, r.grown = rss.end()
 	bound := max(lag, s.bound)
 	if s.waits {

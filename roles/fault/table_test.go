@@ -4,20 +4,20 @@ import "time"
 
 func redisScenarios() []scenario {
 	return []scenario{
-		{name: "I12_RedisMasterKilled", faults: []fault{kill(redisMaster(0))}, during: writesResume, ci: true},
-		{name: "I3_WritesLostInAFailover", during: lostWrites, ci: true},
-		{name: "I12_RedisMasterPaused", faults: []fault{pause(redisMaster(1))}},
+		{name: "I12_RedisMasterKilled", faults: []fault{kill(redisMaster(0))}, during: writesResume, loses: true, ci: true},
+		{name: "I3_WritesLostInAFailover", during: lostWrites, loses: true, ci: true},
+		{name: "I12_RedisMasterPaused", faults: []fault{pause(redisMaster(1))}, loses: true},
 		{name: "P19_RedisMasterCut", faults: []fault{cut(redisMaster(2))}},
 		{name: "P19_RedisMasterSilent", faults: []fault{silence(redisMaster(0))}},
-		{name: "P20_RedisMasterRestartedEmpty", faults: []fault{bounce(redisMaster(1))}, hold: 2 * time.Second, ci: true},
+		{name: "P20_RedisMasterRestartedEmpty", faults: []fault{bounce(redisMaster(1))}, hold: 2 * time.Second, loses: true, ci: true},
 		{name: "I3_RedisReplicaKilled", faults: []fault{kill(redisReplica(0))}},
 		{name: "I3_RedisReplicaPaused", faults: []fault{pause(redisReplica(1))}},
 		{name: "I3_RedisReplicaLags", faults: []fault{cutFrom(redisMaster(0), redisReplica(0))}, ci: true},
 		{name: "P19_RedisConnectionsDropped", faults: []fault{flapping(drop(redisAll), 4)}, hold: time.Second},
 		{name: "I12_RedisSlow", faults: []fault{slow(redisAll, 50*time.Millisecond)}},
-		{name: "I12_RedisGone", faults: []fault{pause(redisAll)}, waits: true, ci: true},
-		{name: "I12_RedisGoneAndEmpty", faults: []fault{kill(redisAll)}, waits: true},
-		{name: "I1_RedisMastersKilledInTurn", faults: []fault{kill(redisMaster(0)), kill(redisMaster(1))}, hold: 7 * time.Second},
+		{name: "I12_RedisGone", faults: []fault{pause(redisAll)}, waits: true, loses: true, ci: true},
+		{name: "I12_RedisGoneAndEmpty", faults: []fault{kill(redisAll)}, waits: true, loses: true},
+		{name: "I1_RedisMastersKilledInTurn", faults: []fault{kill(redisMaster(0)), kill(redisMaster(1))}, hold: 7 * time.Second, loses: true},
 	}
 }
 
@@ -86,16 +86,16 @@ func pairScenarios() []scenario {
 	blind := maxStaleness() + lag
 	away := of(cold, unknown)
 	return []scenario{
-		{name: "I1_RedisMasterAndCacheKilled", faults: []fault{kill(redisMaster(0)), kill(cacheNo(0))}, ci: true},
-		{name: "I1_RedisMasterAndBrokerKilled", faults: []fault{kill(redisMaster(1)), kill(broker(0))}},
-		{name: "I3_RedisMasterAndGatewayKilled", faults: []fault{kill(redisMaster(2)), kill(gatewayNo(0))}},
+		{name: "I1_RedisMasterAndCacheKilled", faults: []fault{kill(redisMaster(0)), kill(cacheNo(0))}, loses: true, ci: true},
+		{name: "I1_RedisMasterAndBrokerKilled", faults: []fault{kill(redisMaster(1)), kill(broker(0))}, loses: true},
+		{name: "I3_RedisMasterAndGatewayKilled", faults: []fault{kill(redisMaster(2)), kill(gatewayNo(0))}, loses: true},
 		{name: "I8_BrokerAndGatewayKilled", faults: []fault{kill(broker(2)), kill(gatewayNo(1))}},
 		{name: "I4_BrokerAndCachePaused", faults: []fault{pause(broker(1)), pause(cacheNo(0))}, hold: 13 * time.Second},
 		{name: "I2_ZooKeeperLeaderKilledAndCachePaused", faults: []fault{kill(zooLeader), pause(cacheNo(1))}, hold: 13 * time.Second},
 		{name: "I8_GatewayCutOffFromKafkaAndRedis", faults: []fault{cutFrom(kafkaAll, gatewayNo(0)), cutFrom(redisAll, gatewayNo(0))}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind, prompt: true},
-		{name: "I12_RedisAndOriginGone", faults: []fault{pause(redisAll), kill(shopDoor)}, fails: away, waits: true},
+		{name: "I12_RedisAndOriginGone", faults: []fault{pause(redisAll), kill(shopDoor)}, fails: away, waits: true, loses: true},
 		{name: "I12_KafkaAndZooKeeperGone", faults: []fault{pause(kafkaAll), pause(zooAll)}, waits: true},
 		{name: "I12_ZooKeeperAndOriginGone", faults: []fault{pause(zooAll), pause(shopDoor)}, fails: away, waits: true},
-		{name: "I12_AllGone", faults: []fault{pause(kafkaAll), pause(zooAll), pause(redisAll), kill(shopDoor)}, fails: of(cold, unknown, stored, recast), waits: true, ci: true},
+		{name: "I12_AllGone", faults: []fault{pause(kafkaAll), pause(zooAll), pause(redisAll), kill(shopDoor)}, fails: of(cold, unknown, stored, recast), waits: true, loses: true, ci: true},
 	}
 }

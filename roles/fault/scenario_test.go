@@ -135,7 +135,6 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 type watch struct {
 	stop   chan struct{}
 	done   sync.WaitGroup
-	mu     sync.Mutex
 	growth int64
 	name   string
 }

@@ -65,6 +65,9 @@ func originScenarios() []scenario {
 }
 
 func fleetScenarios() []scenario {
+	// What a silent process was asked is asked of another one after three seconds, unless it answers a probe at that very
+	// moment, because it is healed: then it is taken for one that waits for a slow origin.
+	away := of(cold, unknown)
 	return []scenario{
 		{name: "I12_GatewayKilled", faults: []fault{kill(gatewayNo(0))}, ci: true},
 		{name: "P16_GatewayPaused", faults: []fault{pause(gatewayNo(1))}, ci: true},
@@ -72,10 +75,10 @@ func fleetScenarios() []scenario {
 		{name: "P16_GatewaySilentToPeers", faults: []fault{silence(gatewayNo(2))}},
 		{name: "I10_PeersSlow", faults: []fault{slow(gatewayAll, 50*time.Millisecond)}},
 		{name: "I4_CacheKilled", faults: []fault{kill(cacheNo(0))}, ci: true},
-		{name: "P39_CachePaused", faults: []fault{pause(cacheNo(1))}, hold: 13 * time.Second, ci: true},
+		{name: "P39_CachePaused", faults: []fault{pause(cacheNo(1))}, hold: 13 * time.Second, fails: away, ci: true},
 		{name: "I12_CacheCut", faults: []fault{cut(cacheNo(0))}},
-		{name: "I12_CacheSilent", faults: []fault{silence(cacheNo(1))}},
-		{name: "I12_CachesGone", faults: []fault{kill(cacheAll)}, fails: of(cold, unknown)},
+		{name: "I12_CacheSilent", faults: []fault{silence(cacheNo(1))}, fails: away},
+		{name: "I12_CachesGone", faults: []fault{kill(cacheAll)}, fails: away},
 		{name: "I11_HotcountKilled", faults: []fault{kill(hotcountNo(0))}},
 		{name: "I11_HotcountPaused", faults: []fault{pause(hotcountNo(1))}, hold: 13 * time.Second},
 		{name: "I11_HotcountsGone", faults: []fault{kill(hotcountNo(0)), kill(hotcountNo(1))}},
@@ -90,8 +93,8 @@ func pairScenarios() []scenario {
 		{name: "I1_RedisMasterAndBrokerKilled", faults: []fault{kill(redisMaster(1)), kill(broker(0))}, loses: true},
 		{name: "I3_RedisMasterAndGatewayKilled", faults: []fault{kill(redisMaster(2)), kill(gatewayNo(0))}, loses: true},
 		{name: "I8_BrokerAndGatewayKilled", faults: []fault{kill(broker(2)), kill(gatewayNo(1))}},
-		{name: "I4_BrokerAndCachePaused", faults: []fault{pause(broker(1)), pause(cacheNo(0))}, hold: 13 * time.Second},
-		{name: "I2_ZooKeeperLeaderKilledAndCachePaused", faults: []fault{kill(zooLeader), pause(cacheNo(1))}, hold: 13 * time.Second},
+		{name: "I4_BrokerAndCachePaused", faults: []fault{pause(broker(1)), pause(cacheNo(0))}, hold: 13 * time.Second, fails: away},
+		{name: "I2_ZooKeeperLeaderKilledAndCachePaused", faults: []fault{kill(zooLeader), pause(cacheNo(1))}, hold: 13 * time.Second, fails: away},
 		{name: "I8_GatewayCutOffFromKafkaAndRedis", faults: []fault{cutFrom(kafkaAll, gatewayNo(0)), cutFrom(redisAll, gatewayNo(0))}, hold: maxStaleness() + 4*time.Second, bound: blind, origin: blind, prompt: true},
 		{name: "I12_RedisAndOriginGone", faults: []fault{pause(redisAll), kill(shopDoor)}, fails: away, waits: true, loses: true},
 		{name: "I12_KafkaAndZooKeeperGone", faults: []fault{pause(kafkaAll), pause(zooAll)}, waits: true},

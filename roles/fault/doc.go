@@ -91,7 +91,7 @@
 //	P17_OriginConnectionsDropped                 I12_OriginFlapping
 //	I12_GatewayKilled *                          P16_GatewayPaused *
 //	P16_GatewayCutOffFromPeers                   P16_GatewaySilentToPeers
-//	I10_PeersSlow                                I4_CacheKilled *
+//	I10_PeersSlow                                I4_CacheKilled
 //	P39_CachePaused *                            I12_CacheCut
 //	I12_CacheSilent                              I12_CachesGone
 //	I11_HotcountKilled                           I11_HotcountPaused

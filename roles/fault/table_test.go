@@ -74,7 +74,7 @@ func fleetScenarios() []scenario {
 		{name: "P16_GatewayCutOffFromPeers", faults: []fault{cut(gatewayNo(2))}},
 		{name: "P16_GatewaySilentToPeers", faults: []fault{silence(gatewayNo(2))}},
 		{name: "I10_PeersSlow", faults: []fault{slow(gatewayAll, 50*time.Millisecond)}},
-		{name: "I4_CacheKilled", faults: []fault{kill(cacheNo(0))}, ci: true},
+		{name: "I4_CacheKilled", faults: []fault{kill(cacheNo(0))}},
 		{name: "P39_CachePaused", faults: []fault{pause(cacheNo(1))}, hold: 13 * time.Second, fails: away, ci: true},
 		{name: "I12_CacheCut", faults: []fault{cut(cacheNo(0))}},
 		{name: "I12_CacheSilent", faults: []fault{silence(cacheNo(1))}, fails: away},

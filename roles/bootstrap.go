@@ -98,7 +98,7 @@ func (l *layout) topics(k *kafkaSettings) []kafka.Topic {
 
 // nodes lists the persistent nodes below the root.
 func nodes() []string {
-	return []string{"", "locks", zookeeper.MembersPath("gateway"), zookeeper.MembersPath("cache"), "hot", "top", "pin", "ban", "prewarm"}
+	return []string{"", "locks", zookeeper.MembersPath("gateway"), zookeeper.MembersPath("cache"), "hot", "top", "pin", "ban", "prewarm", "degrade"}
 }
 
 func (l *layout) show(w io.Writer, s *settings, topics []kafka.Topic, nodes []string) {

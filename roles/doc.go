@@ -12,6 +12,7 @@
 //	                                              └─ cache-invalidate ─► Kafka ─► every gateway and cache role
 //	every gateway ─ access-log ─► Kafka ─► hotcount role: windows, rule
 //	                                              └─ /hot, /top ─► ZooKeeper ─► every gateway (replicate, cool), prewarm
+//	an operator ─ /api/degrade ─► ZooKeeper ─► every gateway and cache role (do less for a kind, for a time)
 //
 // A process starts in this order, each part after the one before is up, and stops in reverse:
 //

@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/coherence"
 	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
 	"eshop/pkg/rediscluster"
@@ -33,7 +34,7 @@ func (r *Role) forbidden(kind string, modes degrade.Modes) error {
 func (r *Role) withoutOrigin(ctx context.Context, key catalog.Key, min catalog.Stamp, why purpose, cause error) (docapi.Reply, error) {
 	v := r.moment()
 	doc, err := r.store.Get(ctx, key, rediscluster.FromMaster)
-	if err == nil && doc.State != catalog.Absent && !doc.Stamp.Less(min) {
+	if err == nil && coherence.Reaches(doc, min) {
 		reply := r.answer(doc, docapi.LayerRedis, v)
 		reply.Stale = why == pullForRefresh
 		return reply, nil

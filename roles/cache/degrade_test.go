@@ -86,8 +86,7 @@ func TestNoOrigin(t *testing.T) {
 					w.load(i, shop(3))
 				}
 				w.load(0, product(9)) // in Redis only, for the other process
-				length := map[string]string{"by hand": "1h", "by its time": "4s"}[end]
-				w.degrade(0, http.MethodPost, "kind=product&mode=no-origin&by=anna&for="+length)
+				w.degrade(0, http.MethodPost, "kind=product&mode=no-origin&by=anna&for=1h")
 				before := w.pulls()
 				for i, want := range []docapi.Layer{docapi.LayerL1, docapi.LayerRedis} {
 					if got := w.load(i, product(9)); got.Layer != want || got.Stale || got.Document.State != catalog.Live {
@@ -132,6 +131,8 @@ func TestNoOrigin(t *testing.T) {
 				}
 				if end == "by hand" {
 					w.degrade(1, http.MethodDelete, "kind=product&mode=no-origin")
+				} else if code, text := w.admin(1, http.MethodPost, "/api/degrade?kind=product&mode=no-origin&for=1s"); code != http.StatusOK { // written over: over soon
+					t.Fatalf("%d %s", code, text)
 				}
 				for n := range int64(60) {
 					w.inRedisIs(product(100+n), "4711")

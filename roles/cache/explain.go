@@ -52,7 +52,6 @@ func (r *Role) status() any {
 		"id": r.cfg.ID, "addr": r.Addr(), "members": members, "zookeeper": r.zk.State().String(),
 		"busBehind": r.bus.Behind(), "watermark": r.bus.Watermark(), "bus": r.bus.Status(), "feed": r.feed.Status(),
 		"documents": r.heap.docs.Len(), "absent": r.heap.absent.Len(), "floorKeys": r.floor.Len(),
-		"degraded":       r.switches.Status(),
-		"reconciliation": r.reconciler.last.Load(), "audit": r.auditor.Status(),
+		"degraded": r.switches.Status(), "reconciliation": r.reconciler.last.Load(), "audit": r.auditor.Status(),
 	}
 }

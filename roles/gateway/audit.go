@@ -27,7 +27,7 @@ type audited struct{ r *Role }
 
 // Sample draws among pages and documents alike. Of a page it takes any one of the
 // documents it was built from. Negative entries are left out: they live for
-// seconds.
+// seconds; so are kinds that a switch keeps Redis from being asked for.
 func (a audited) Sample(n int) []audit.Copy {
 	c := a.r.l1
 	pages, docs := c.pages.Len(), c.docs.Len()
@@ -42,7 +42,7 @@ func (a audited) Sample(n int) []audit.Copy {
 	}
 	var copies []audit.Copy
 	add := func(f *flag, layer string, served func() bool) {
-		if !f.absent && !f.provisional && served() {
+		if !f.absent && !f.provisional && served() && a.r.degraded.forbids(f.key.Kind) == nil {
 			copies = append(copies, audit.Copy{Key: f.key, Stamp: f.stamp, Sum: f.sum, Layer: layer, Verified: time.Unix(0, f.verified.Load()), Served: served})
 		}
 	}

@@ -303,7 +303,9 @@ func TestSwitchesOfAFleet(t *testing.T) {
 		next = product(3, 30, "4999")
 		w.put(next)
 		w.announce(next)
-		set("product", degrade.StaleOnly, time.Second) // written over: over soon
+		if _, err := other.degraded.client.Set(t.Context(), "product", degrade.StaleOnly, time.Second, "anna"); err != nil { // written over: over soon
+			t.Fatal(err)
+		}
 		for _, g := range gateways {
 			w.until("the new page", func() (bool, string) {
 				p := fetch(t, g, "/product/7")

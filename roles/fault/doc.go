@@ -36,7 +36,7 @@
 //	a  no unmarked answer shows a state older than one that any gateway had shown before the
 //	   request began plus the bound: 1 s; --gateway.max-staleness and 1 s for gateways cut off from
 //	   Kafka; the length of the outage where changes have to wait (below)
-//	b  no gateway goes back behind what it showed itself more than 1 s before, in any scenario
+//	b  the same for one gateway alone, which by a is implied and reported apart;
 //	   and no stamp in Redis goes back, read from the masters all the time, except where a master
 //	   dies or is silent and its replica takes over
 //	c  in calm every page at every gateway is unmarked and equals the origin, and so do Redis and
@@ -50,7 +50,9 @@
 // Where changes have to wait — Redis, ZooKeeper or Kafka wholly away — a gateway
 // that has no copy gets one from the origin and shows it, while the others go on
 // with theirs: nobody can tell them. The bus still carries heartbeats when
-// only Redis or ZooKeeper is away, so their copies are not marked either.
+// only Redis or ZooKeeper is away, so their copies are not marked either. Such a copy
+// from the origin has no token, so Redis outranks it when it is back, until the
+// waiting change has been applied: a page may go back for that long.
 //
 // # Files
 //

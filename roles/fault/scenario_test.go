@@ -103,7 +103,7 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 	if s.prompt {
 		calm = told.Sub(tr.h.begin) + lag
 	}
-	r.verdict = check(tr.h.answers, tr.h.writes, tr.h.lost, rules{fleet: bound, gateway: lag, origin: s.origin, calm: calm, fails: s.fails})
+	r.verdict = check(tr.h.answers, tr.h.writes, tr.h.lost, rules{fleet: bound, gateway: bound, origin: s.origin, calm: calm, fails: s.fails})
 	for _, v := range r.verdict.violations {
 		t.Error(v)
 	}

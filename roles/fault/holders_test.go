@@ -27,11 +27,12 @@ type holding struct {
 }
 
 const (
-	locksEach      = 5           // locks that one process holds
-	sessionTimeout = time.Second // the shortest that the ensemble grants
+	locksEach    = 5                // locks that one process holds
+	shortSession = time.Second      // of those that are stopped: the shortest that the ensemble grants
+	longSession  = 20 * time.Second // of the one that comes after them, which is not to lose its place on a busy machine
 )
 
-func (h holding) open() (*zookeeper.Session, *rediscluster.Store, error) {
+func (h holding) open(timeout time.Duration) (*zookeeper.Session, *rediscluster.Store, error) {
 	kinds := catalog.DefaultKinds()
 	for i := range kinds {
 		kinds[i].Prefix = h.Name + ":" + kinds[i].Prefix
@@ -44,7 +45,7 @@ func (h holding) open() (*zookeeper.Session, *rediscluster.Store, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := zookeeper.New(zookeeper.Config{Servers: h.ZooKeeper, Root: "/" + h.Name, SessionTimeout: sessionTimeout}, zookeeper.Deps{})
+	s, err := zookeeper.New(zookeeper.Config{Servers: h.ZooKeeper, Root: "/" + h.Name, SessionTimeout: timeout}, zookeeper.Deps{})
 	return s, store, err
 }
 
@@ -73,25 +74,30 @@ func holdLocks(setting string) int {
 	if err := json.Unmarshal([]byte(setting), &h); err != nil {
 		return fail(err)
 	}
-	s, store, err := h.open()
+	s, store, err := h.open(shortSession)
 	if err != nil {
 		return fail(err)
 	}
 	go s.Run(context.Background())
 	var tickets [locksEach]*zookeeper.Ticket
 	http.HandleFunc("/hold", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 50*time.Second)
+		defer cancel()
 		for i := range tickets {
-			ctx, cancel := context.WithTimeout(r.Context(), 30*time.Second)
-			t, err := s.Enqueue(ctx, lockOf(h.First+int64(i)))
-			if err == nil {
-				err = t.Wait(ctx)
+			for { // so short a session may end on a busy machine
+				t, err := s.Enqueue(ctx, lockOf(h.First+int64(i)))
+				if err == nil {
+					err = t.Wait(ctx)
+				}
+				if err == nil {
+					tickets[i] = t
+					break
+				}
+				if ctx.Err() != nil {
+					http.Error(w, err.Error(), http.StatusServiceUnavailable)
+					return
+				}
 			}
-			cancel()
-			if err != nil {
-				http.Error(w, err.Error(), http.StatusServiceUnavailable)
-				return
-			}
-			tickets[i] = t
 		}
 		fmt.Fprint(w, "held")
 	})
@@ -131,7 +137,7 @@ func TestI2_PausedLockHolders39(t *testing.T) {
 		processes, rounds = 25, 40
 	}
 	h := holding{Name: lab.Name(t), ZooKeeper: lab.ZooKeeper(t).Addrs(), Redis: lab.Redis(t).Addrs(), First: 1}
-	s, store, err := h.open()
+	s, store, err := h.open(longSession)
 	if err != nil {
 		t.Fatal(err)
 	}

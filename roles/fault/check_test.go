@@ -32,6 +32,7 @@ type verdict struct {
 	// fleet had given, regressed the same for one gateway alone.
 	// oldest is the longest time for which the origin had not had what an unmarked answer showed.
 	stalest, regressed, oldest time.Duration
+	lastStale                  time.Duration   // when the last request began that was answered with a state the origin had left
 	requests, failed           [classCount]int // without excused answers
 	slowest                    [classCount]time.Duration
 	marked, excused            int
@@ -105,7 +106,7 @@ func (v *verdict) key(key int64, answers []answer, writes []write, r rules) {
 			continue
 		}
 		if late := a.sent - left(writes, number); late > 0 {
-			v.oldest = max(v.oldest, late)
+			v.oldest, v.lastStale = max(v.oldest, late), max(v.lastStale, a.sent)
 			if r.calm > 0 && a.sent > r.calm {
 				v.say("%s: shows write %d, %v after it was replaced, in calm", where, number, round(late))
 			}

@@ -39,6 +39,7 @@ func homes() map[string][]string {
 		"github.com/failsafe-go/failsafe-go":  {"pkg/origin"},
 		"go.yaml.in/yaml":                     {"pkg/config"},
 		"golang.org/x/sys":                    {"pkg/embedded/...", "pkg/lab/..."},
+		"github.com/yuin/gopher-lua":          {"pkg/simulation"}, // runs the text of the compare-and-set script
 		"golang.org/x/sync":                   everywhere,
 		"golang.org/x/time":                   {"roles/cache"}, // a prewarm's rate: failsafe-go's limiter stays in pkg/origin
 		"github.com/cespare/xxhash":           everywhere,

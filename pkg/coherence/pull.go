@@ -43,6 +43,15 @@ func ForChange(op catalog.Op, known catalog.Stamp, doc catalog.Document) (redisc
 	return rediscluster.Tombstone, doc
 }
 
+// Tells reports whether the fleet must hear of what a reader's pull wrote, of
+// which found is what Redis held before and announced what the bus had told until
+// then. It must when readers would notice, and when Redis had lost a write and got
+// another one since: copies of the lost one may outrank what was announced of the
+// other, and only a stamp above both ends them.
+func Tells(out rediscluster.Outcome, found catalog.Document, announced catalog.Stamp) bool {
+	return out.Changed || out.Accepted && found.State != catalog.Absent && found.Stamp.Less(announced)
+}
+
 // Stored is the document that Redis holds after an accepted write of doc.
 func Stored(op rediscluster.Op, doc catalog.Document, out rediscluster.Outcome) catalog.Document {
 	doc.Stamp, doc.State = out.Stored, catalog.Live

@@ -109,6 +109,7 @@ func (c *cache) pull(t *task, k catalog.Key, min catalog.Stamp, again bool) (rep
 
 func (c *cache) pullLocked(t *task, k catalog.Key, min catalog.Stamp, again bool, tk *ticket) (reply, error) {
 	v := c.moment()
+	announced := c.of(k)
 	stored, readErr := c.read(t, k, rediscluster.FromMaster)
 	if readErr == nil && !again && coherence.Reaches(stored, min) {
 		c.keep(t, stored, v)
@@ -136,10 +137,10 @@ func (c *cache) pullLocked(t *task, k catalog.Key, min catalog.Stamp, again bool
 	if err != nil {
 		return c.provisional(t, doc, min, v)
 	}
-	if out.Accepted && readErr == nil && stored.Stamp.Less(c.of(k)) {
+	if out.Accepted && readErr == nil && stored.Stamp.Less(announced) {
 		c.w.events.note("documents below the floor in Redis that were repaired")
 	}
-	if out.Changed {
+	if c.w.cfg.Wiring.SilentRepairs && out.Changed || !c.w.cfg.Wiring.SilentRepairs && coherence.Tells(out, stored, announced) {
 		inv := catalog.Invalidation{Key: k, Stamp: written.Stamp, State: written.State.String()}
 		c.floor.Raise(k, inv.Stamp)
 		place := c.w.check.place(written)

@@ -82,7 +82,7 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 		}
 		return docapi.Reply{}, err
 	}
-	reply, accepted, err := r.finish(ctx, min, v, stored.State, document(key, got, coherence.Base(min, token)))
+	reply, accepted, err := r.finish(ctx, min, v, stored, held, document(key, got, coherence.Base(min, token)))
 	if accepted && readErr == nil && stored.Stamp.Less(held) {
 		r.metrics.repairs.Done(invalidation.Repair{Key: key, Cause: why.cause(), Found: stored.Stamp, Expected: held})
 	}
@@ -90,12 +90,13 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 }
 
 // finish writes what a reader's pull brought and answers with what Redis holds
-// then. accepted tells whether it is ours.
-func (r *Role) finish(ctx context.Context, min catalog.Stamp, v moment, stored catalog.State, doc catalog.Document) (reply docapi.Reply, accepted bool, err error) {
+// then. stored is what it held before, announced the floor then; accepted tells
+// whether it is ours now.
+func (r *Role) finish(ctx context.Context, min catalog.Stamp, v moment, stored catalog.Document, announced catalog.Stamp, doc catalog.Document) (reply docapi.Reply, accepted bool, err error) {
 	if doc.State == catalog.Absent {
 		r.noteAbsent()
 	}
-	op, doc, write := coherence.ForReader(stored, min, doc)
+	op, doc, write := coherence.ForReader(stored.State, min, doc)
 	if !write {
 		return r.answer(catalog.Document{Key: doc.Key}, docapi.LayerOrigin, v), false, nil
 	}
@@ -105,7 +106,7 @@ func (r *Role) finish(ctx context.Context, min catalog.Stamp, v moment, stored c
 		reply, err = r.provisional(doc, min, v)
 		return reply, false, err
 	}
-	if out.Changed {
+	if coherence.Tells(out, stored, announced) {
 		r.announceLater(catalog.Invalidation{Key: doc.Key, Stamp: written.Stamp, State: written.State.String()})
 	}
 	return r.answer(written, docapi.LayerOrigin, v), out.Accepted, nil

@@ -1,6 +1,7 @@
 package cache_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -36,6 +37,28 @@ func (w *world) change(i int, key catalog.Key, price string) (old, now catalog.D
 		return strings.Contains(string(now.Body), price), string(now.Body)
 	})
 	return old, now
+}
+
+// TestRepairsAreAnnounced: Redis lost a write and then got another one below the
+// floor, with the bytes that the origin has. Copies of the lost write outrank what
+// the bus told of the other, so the fleet must hear of the repair, though it
+// changes no byte.
+func TestRepairsAreAnnounced(t *testing.T) {
+	onBoth(t, 1, nil, func(t *testing.T, w *world) {
+		bus := w.collect(w.topic("invalidate"))
+		old, now := w.change(0, product(23), "2323")
+		lower := now
+		lower.Stamp = old.Stamp
+		w.lose(lower)
+		got, err := w.roles[0].Load(t.Context(), docapi.Request{Key: product(23), Revalidate: true})
+		if err != nil || got.Document.Stamp.Less(now.Stamp) {
+			t.Fatalf("revalidated: %v, %v; want at least %v", got.Document.Stamp, err, now.Stamp)
+		}
+		w.until("the repair is announced", func() (bool, string) {
+			told := bus.documents()
+			return len(told) > 1 && strings.Contains(told[len(told)-1], fmt.Sprintf(`"token":%d`, got.Document.Stamp.Token)), fmt.Sprint(told)
+		})
+	})
 }
 
 // TestRepairsAreCounted: a read's pull counts as a repair exactly when Redis had

@@ -64,6 +64,9 @@ say "tests, with the race detector, on embedded and real servers"
 go build -o "$lab/testreport" ./testdata/testreport
 go test -json -race -shuffle=on -timeout 12m "${packages[@]}" | "$lab/testreport" -strict
 
+say "20,000 schedules of the protocol's simulation, which the race detector would slow down for nothing"
+go test -run '^TestSchedules$' ./pkg/simulation
+
 # Only packages that have such functions are built once more without the race detector.
 packages_with() {
   local dir file

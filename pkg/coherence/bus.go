@@ -37,6 +37,11 @@ func (b Bus) Vouches(now int64, generation uint64, verified int64) bool {
 	return generation == b.Generation && verified >= b.VerifiedSince(now)
 }
 
+// TakesWord reports whether another process's memory may count as verified now.
+// Its copy may have been looked at Max ago, and while this process is behind too
+// it would be used for Max once more.
+func (b Bus) TakesWord(now int64, fromMemory bool) bool { return !fromMemory || !b.Behind(now) }
+
 // Distrusts reports whether a replica may hold something older than a change that
 // the bus has not told, and will not: it is behind, or lost messages at lastGap
 // (unix nanoseconds, 0 for never).

@@ -78,7 +78,7 @@ func (w *world) countLog() {
 		}
 		c.now += int64(w.choices.below(60))
 	}
-	for c.h.next < len(c.log) || !c.h.whole {
+	for (c.h.next < len(c.log) || !c.h.whole) && w.violation == "" {
 		c.count()
 	}
 }
@@ -102,6 +102,7 @@ func (c *counting) send(s *sender) {
 	}
 	e := entry{value: accesslog.AppendCounts(nil, &r), at: c.now, hits: r}
 	c.log = append(c.log, e)
+	c.w.say("log: offset %d at %d is %+v", len(c.log)-1, e.at, r)
 	if c.w.choices.chance(5) {
 		e.again = true
 		c.log = append(c.log, e)
@@ -115,6 +116,7 @@ func (c *counting) move() {
 	if err != nil {
 		panic(err)
 	}
+	c.w.say("log: moves at %d", c.now)
 	c.h = &holder{win: win, seen: accesslog.NewSequences(), asked: c.now, target: len(c.log)}
 	for from := c.now - span.Milliseconds() - slack; c.h.next < len(c.log) && c.log[c.h.next].at < from; {
 		c.h.next++

@@ -14,8 +14,8 @@ import (
 	"eshop/pkg/simulation"
 )
 
-// schedules is how many TestSchedules runs: 20,000, a million with ESHOP_LONG=1,
-// or as many as ESHOP_SCHEDULES says.
+// schedules is how many TestSchedules runs: 20,000, or 1,000 under the race
+// detector, a million with ESHOP_LONG=1, or as many as ESHOP_SCHEDULES says.
 func schedules(t *testing.T) uint64 {
 	if text := os.Getenv("ESHOP_SCHEDULES"); text != "" {
 		n, err := strconv.ParseUint(text, 10, 64)
@@ -26,6 +26,9 @@ func schedules(t *testing.T) uint64 {
 	}
 	if os.Getenv("ESHOP_LONG") == "1" {
 		return 1_000_000
+	}
+	if raced {
+		return 1_000
 	}
 	return 20_000
 }

@@ -186,10 +186,11 @@ func (r *Role) fromCacheRole(ctx context.Context, keys []catalog.Key, missing []
 	}
 	for n, res := range r.source.GetMany(ctx, reqs) {
 		i, doc := missing[n], res.Reply.Document
+		fromMemory := res.Reply.Layer == docapi.LayerL1 && doc.State != catalog.Absent
 		switch {
 		case res.Err != nil:
 			out[i].err = fmt.Errorf("load %v: %w", keys[i], res.Err)
-		case !res.Reply.Stale:
+		case !res.Reply.Stale && r.trust().TakesWord(time.Now().UnixNano(), fromMemory):
 			take(i, doc, cacheLayer(res.Reply.Layer), reqs[n].Min)
 		case doc.State == catalog.Absent || doc.Stamp.Less(r.least(keys[i])):
 			out[i].err = fmt.Errorf("load %v: the cache role has an old copy only, with the stamp %v", keys[i], doc.Stamp)

@@ -181,6 +181,30 @@ func TestInvariant8StoppedGateway(t *testing.T) {
 	})
 }
 
+// 8: neither the gateway nor the cache role hears of changes, and Redis is away.
+// What the cache role has in memory may have been verified MaxStaleness ago; it
+// must not be served for as long again.
+func TestInvariant8SecondHand(t *testing.T) {
+	for _, behind := range []bool{false, true} {
+		g := newRig(t, nil)
+		g.redis.fail(true)
+		g.cache.mu.Lock()
+		for key, reply := range g.cache.docs {
+			reply.Layer = docapi.LayerL1
+			g.cache.docs[key] = reply
+		}
+		g.cache.docs[keyP7] = docapi.Reply{Document: product(1, 10, "5599.0"), Layer: docapi.LayerL1}
+		g.cache.mu.Unlock()
+		if behind {
+			g.trusted.Store(0)
+		}
+		got := header(g.get(t, "/product/7"), "Cache-Status")
+		if strings.Contains(got, "stale;") != behind || strings.Contains(got, "stored") == behind {
+			t.Errorf("behind %v: the page says %s", behind, got)
+		}
+	}
+}
+
 func TestInvariant9RevalidationsAreLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBucket(10)

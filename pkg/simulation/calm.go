@@ -24,6 +24,7 @@ func (w *world) calm() {
 	w.feed.assign()
 	w.settle(maxStaleness)
 	w.ask()
+	w.ask() // the first may have repaired, and then announced, what another had shown
 	if w.violation != "" {
 		return
 	}
@@ -56,6 +57,11 @@ func (w *world) settle(ms int64) {
 		w.zk.expire()
 		if !slices.ContainsFunc(w.tasks, func(t *task) bool { return !t.background && !t.over }) {
 			return
+		}
+	}
+	for _, t := range w.tasks {
+		if !t.background && !t.over {
+			t.say("has not come to an end: %s", t.doing)
 		}
 	}
 }

@@ -1,6 +1,8 @@
 package simulation
 
 import (
+	"slices"
+
 	"eshop/pkg/catalog"
 	"eshop/pkg/rediscluster"
 )
@@ -10,8 +12,12 @@ type checker struct {
 	w *world
 	// public is since when the bus has told of a state of a document or a later one.
 	public [documents][]int64
-	// forces are the forced changes of a document that were not yet applied.
-	forces [documents]int
+	// told is the latest state the bus has told of, in whatever order.
+	told [documents]int
+	// forces are the states to which the shop went back and whose messages are not
+	// applied yet. Until then those states, and later ones, are not public: the
+	// copies of what was before outrank them, as they should.
+	forces [documents][]int
 	// gone is whether Redis lost what it had acknowledged, and whole when it last
 	// had all again that was announced.
 	gone  [documents]bool
@@ -94,7 +100,8 @@ func (c *checker) replaced() {
 // announced: the bus tells of a state of a document.
 func (c *checker) announced(k catalog.Key, place int) {
 	n := number(k)
-	for len(c.public[n]) <= place {
+	c.told[n] = max(c.told[n], place)
+	for len(c.public[n]) <= place && !slices.Contains(c.forces[n], len(c.public[n])) {
 		c.public[n] = append(c.public[n], c.w.now)
 	}
 }
@@ -108,10 +115,11 @@ func (c *checker) committed(rec record) {
 		return
 	}
 	n := number(rec.key)
-	if rec.force && c.forces[n] > 0 {
-		c.forces[n]--
+	if rec.force {
+		c.forces[n] = slices.DeleteFunc(c.forces[n], func(place int) bool { return place == rec.place })
 	}
-	if len(c.public[n]) > rec.place || c.forces[n] > 0 {
+	if c.told[n] >= rec.place || len(c.forces[n]) > 0 {
+		c.announced(rec.key, c.told[n])
 		return
 	}
 	for _, letter := range c.w.dead {

@@ -57,7 +57,7 @@ type counting struct {
 func (w *world) countLog() {
 	c := &counting{w: w, now: 1_000_000}
 	for i := range c.senders {
-		c.senders[i] = sender{gateway: string(rune('a' + i)), boot: c.now, skew: int64(w.choices.below(1000)) - 500}
+		c.senders[i] = sender{gateway: string(rune('a' + i)), boot: c.now - 10_000, skew: int64(w.choices.below(1000)) - 500}
 	}
 	c.move()
 	for range 60 {

@@ -72,7 +72,7 @@ func (f *feed) assign() {
 		if f.committed[i] < f.w.changes[i].end() {
 			f.w.events.note("change messages read again or for the first time by a new owner")
 		}
-		cl.c.spawn("feed", cl.read)
+		cl.c.background("feed", cl.read)
 	}
 }
 

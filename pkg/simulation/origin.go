@@ -96,7 +96,7 @@ func (o *origin) change() {
 		place := o.last(k)
 		o.sent++
 		if ch.Op == catalog.OpForce {
-			o.w.check.forces[number(k)]++
+			o.w.check.forces[number(k)] = append(o.w.check.forces[number(k)], place)
 		}
 		t.say("%v is now number %d: %v %s", k, place, o.now(k).state, o.now(k).body)
 		copies := 1

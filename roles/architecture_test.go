@@ -41,7 +41,7 @@ func homes() map[string][]string {
 		"golang.org/x/sys":                    {"pkg/embedded/...", "pkg/lab/..."},
 		"github.com/yuin/gopher-lua":          {"pkg/simulation"}, // runs the text of the compare-and-set script
 		"golang.org/x/sync":                   everywhere,
-		"golang.org/x/time":                   {"roles/cache"}, // a prewarm's rate: failsafe-go's limiter stays in pkg/origin
+		"golang.org/x/time":                   {"roles/cache", "pkg/admission"}, // rates: failsafe-go's limiter stays in pkg/origin, and has no debt
 		"github.com/cespare/xxhash":           everywhere,
 		"github.com/prometheus/client_golang": everywhere,
 	}

@@ -1,0 +1,67 @@
+package admission
+
+import (
+	"context"
+	"runtime"
+	"runtime/debug"
+	"testing"
+	"time"
+)
+
+func TestMemoryHasTwoThresholds(t *testing.T) {
+	m := NewMemory(MemoryConfig{Limit: 1000})
+	for i, c := range []struct {
+		held int64
+		want bool
+	}{{840, false}, {850, true}, {800, true}, {750, true}, {749, false}, {849, false}, {2000, true}} {
+		if m.look(c.held); m.Short() != c.want {
+			t.Errorf("step %d, %d of 1000 bytes: short is %v", i, c.held, m.Short())
+		}
+	}
+}
+
+// What the process holds is seen, and given back when it is let go.
+func TestMemoryWatches(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(before) })
+	if MemoryLimit() != 0 {
+		t.Skip("the tests run with a limit of their own")
+	}
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	debug.SetMemoryLimit(int64(stats.HeapAlloc+stats.StackInuse) + 100<<20)
+	m := NewMemory(MemoryConfig{Every: time.Millisecond})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { m.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	until := func(short bool, what string) {
+		t.Helper()
+		tick := time.NewTicker(5 * time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(20 * time.Second); m.Short() != short; <-tick.C {
+			if runtime.GC(); time.Now().After(deadline) {
+				t.Fatalf("%s: %d of %d bytes, short is %v", what, m.Held(), m.Limit(), m.Short())
+			}
+		}
+	}
+	until(false, "nothing is held")
+	held := make([]byte, 98<<20)
+	until(true, "much is held")
+	runtime.KeepAlive(held)
+	until(false, "it was let go")
+}
+
+func TestWithoutALimit(t *testing.T) {
+	if MemoryLimit() != 0 {
+		t.Skip("the tests run with a limit of their own")
+	}
+	m := NewMemory(MemoryConfig{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	m.Run(ctx)
+	if m.Short() || m.Limit() != 0 {
+		t.Errorf("short is %v of %d", m.Short(), m.Limit())
+	}
+}

@@ -214,7 +214,7 @@ func TestRetryAfterIsSpread(t *testing.T) {
 // step: never more at work or waiting than may, no slot idle while somebody waits,
 // nobody waits beyond the interval or its deadline, and everybody is accounted for.
 func TestInvariants(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(60) {
 		synctest.Test(t, func(t *testing.T) {
 			r := rand.New(rand.NewPCG(seed, 5))
 			cfg := admission.Config{Name: "x", Slots: 1 + r.IntN(4), Queue: r.IntN(8), Interval: 50 * time.Millisecond, Target: 10 * time.Millisecond}

@@ -14,7 +14,12 @@ import (
 type MemoryConfig struct {
 	// Limit in bytes (default: GOMEMLIMIT, and without that none).
 	Limit int64
-	// High is the share of the limit from which on memory is short (0.85), Low
+	// Kept tells what caches hold of Budget, their bound, at the moment. That is
+	// there on purpose: what is watched is the rest, and the room for it beside
+	// the whole budget. nil and 0: there are none.
+	Kept   func() int64
+	Budget int64
+	// High is the share of that room from which on memory is short (0.85), Low
 	// the one below which it is not any more (0.75).
 	High, Low float64
 	// Every is how often that is looked at (100 ms).
@@ -69,7 +74,10 @@ func (m *Memory) Run(ctx context.Context) {
 
 func (m *Memory) look(held int64) {
 	m.held.Store(held)
-	share := float64(held) / float64(m.cfg.Limit)
+	if m.cfg.Kept != nil {
+		held -= m.cfg.Kept()
+	}
+	share := float64(held) / float64(max(1, m.cfg.Limit-m.cfg.Budget))
 	if m.short.Load() {
 		m.short.Store(share >= m.cfg.Low)
 	} else {

@@ -12,6 +12,7 @@ import (
 
 	"eshop/pkg/accesslog"
 	"eshop/pkg/admin"
+	"eshop/pkg/admission"
 	"eshop/pkg/catalog"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
@@ -84,14 +85,32 @@ type Limits struct {
 	// HeaderBytes of the request line and all headers (16 KiB), BodyBytes of a
 	// body that nobody needs (64 KiB).
 	HeaderBytes, BodyBytes int
-	// Connections at a time (65536) and from one address (0: no bound).
-	Connections, ConnectionsPerIP int
+	// Connections at a time (65536) and from one address (8192). The latter does
+	// not bind this machine and trusted proxies; an IPv6 client is its first 64 bits.
+	Connections, ConnectionsPerAddress int
 	// ReadTimeout of one whole request, WriteTimeout of one whole answer,
 	// IdleTimeout between two requests (10 s, 60 s, 75 s).
 	ReadTimeout, WriteTimeout, IdleTimeout time.Duration
-	// Waiting requests at a time, all loads together and for one page
-	// (16384 and 8192); above it the answer is 503 at once.
+	// Waiting requests at a time, all that L1 could not answer together and for
+	// one page (16384 and 8192); above it the answer is 503 at once.
 	Waiting, WaitingPerPage int
+	// RedisCalls at once and callers that wait for one (256, 4096), the same of the
+	// cache role (256, 4096); PeerCalls at once to one other gateway (512), above
+	// which a page is loaded here instead.
+	RedisCalls, RedisQueue, CacheCalls, CacheQueue, PeerCalls int
+
+	// UnknownRate is how many ids that do not exist one address may ask for in a
+	// second (20), UnknownBurst how many it may save up (600). Above that it is
+	// answered 429 for what neither L1 nor Redis has.
+	UnknownRate  float64
+	UnknownBurst int
+	// AddressBytes bounds the memory for these addresses (8 MiB).
+	AddressBytes int64
+	// TrustedProxies are addresses and networks whose word about their client's
+	// address is taken (none), ClientHeader is where they give it
+	// ("X-Forwarded-For", or "Forwarded").
+	TrustedProxies []string
+	ClientHeader   string
 }
 
 // Deps are the role's collaborators.
@@ -152,7 +171,8 @@ func (c *Config) complete() error {
 	} else if c.ClusterToken == "" && !membership.OnLoopback(c.PeerAddr) {
 		say("--gateway.peer-addr %q is reachable from other machines: set --cluster.token-file, or listen on 127.0.0.1", c.PeerAddr)
 	}
-	return errors.Join(bad...)
+	c.Limits.checkClients(say)
+	return errors.Join(append(bad, c.checkMemory(admission.MemoryLimit()))...)
 }
 
 func (l *Limits) complete() {
@@ -164,4 +184,14 @@ func (l *Limits) complete() {
 	l.IdleTimeout = cmp.Or(l.IdleTimeout, 75*time.Second)
 	l.Waiting = cmp.Or(l.Waiting, 16384)
 	l.WaitingPerPage = cmp.Or(l.WaitingPerPage, 8192)
+	l.ConnectionsPerAddress = cmp.Or(l.ConnectionsPerAddress, 8192)
+	l.RedisCalls = cmp.Or(l.RedisCalls, 256)
+	l.RedisQueue = cmp.Or(l.RedisQueue, 4096)
+	l.CacheCalls = cmp.Or(l.CacheCalls, 256)
+	l.CacheQueue = cmp.Or(l.CacheQueue, 4096)
+	l.PeerCalls = cmp.Or(l.PeerCalls, 512)
+	l.UnknownRate = cmp.Or(l.UnknownRate, 20)
+	l.UnknownBurst = cmp.Or(l.UnknownBurst, 600)
+	l.AddressBytes = cmp.Or(l.AddressBytes, 8<<20)
+	l.ClientHeader = cmp.Or(l.ClientHeader, "X-Forwarded-For")
 }

@@ -16,6 +16,7 @@ func (r *Role) mount(a *admin.Server) {
 	a.Explain("gateway", r.explain)
 	a.Purge("gateway", r.l1.purge)
 	a.AddSection("gateway", func() any { return r.status() })
+	a.AddSection("gateway_overload", func() any { return r.overload.status() })
 	degrade.API{Client: r.degraded.client, State: &r.degraded.state, Kinds: r.cat.KindNames()}.Serve(a)
 }
 

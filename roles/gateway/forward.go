@@ -57,7 +57,8 @@ type keyStamp struct {
 // page should be loaded here instead: the owner is unreachable, has nothing, or
 // has not heard yet of a change that is known here (invariant 3). With stale-only
 // a copy that the owner knows to be older, and says so, is better than none.
-func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.Member) (layer, int, bool) {
+// missing tells that the request named a related document that does not exist.
+func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.Member) (from layer, code int, missing, done bool) {
 	wait, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
 	defer cancel()
 	fk := forwardKey{pageKey: key, gzip: acceptsGzip(ctx.Request.Header.Peek(fasthttp.HeaderAcceptEncoding)), owner: owner.ID}
@@ -70,18 +71,18 @@ func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.
 			r.metrics.forwardFailed.Inc()
 			r.log.Debug("the owner did not answer, loading here", "owner", owner.ID, "page", r.router.target(key), "err", err)
 		}
-		return 0, 0, false
+		return 0, 0, false, false
 	}
 	if a.code != fasthttp.StatusOK && a.code != fasthttp.StatusNotFound {
-		return 0, 0, false
+		return 0, 0, false, false
 	}
 	for _, s := range a.stamps {
 		if !r.floor.Admits(s.key, s.stamp) && !r.degraded.admits(key.page, s.key, a.announced) {
 			r.metrics.forwardBelowFloor.Inc()
-			return 0, 0, false
+			return 0, 0, false, false
 		}
 	}
-	return layerPeer, r.writePeer(ctx, key, a, owner), true
+	return layerPeer, r.writePeer(ctx, key, a, owner), key.namesRelated() && !keptThere(a.cacheStatus), true
 }
 
 func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, owner ring.Member) int {

@@ -85,8 +85,8 @@ func TestStaleIfError(t *testing.T) {
 		wantPage(t, g.get(t, "/product/7"), "5599.0", `detail="stale;`)
 		time.Sleep(time.Hour)
 		ctx := g.get(t, "/product/7")
-		if ctx.Response.StatusCode() != 503 || header(ctx, "Retry-After") != "3" || header(ctx, "Cache-Control") != "no-store" {
-			t.Errorf("past the hard limit: %d, Retry-After %q, Cache-Control %q; want 503, 3, no-store", ctx.Response.StatusCode(), header(ctx, "Retry-After"), header(ctx, "Cache-Control"))
+		if ctx.Response.StatusCode() != 503 || !strings.Contains("3456", header(ctx, "Retry-After")) || header(ctx, "Cache-Control") != "no-store" {
+			t.Errorf("past the hard limit: %d, Retry-After %q, Cache-Control %q; want 503, 3 to 6, no-store", ctx.Response.StatusCode(), header(ctx, "Retry-After"), header(ctx, "Cache-Control"))
 		}
 		g.redis.fail(false)
 		wantPage(t, g.get(t, "/product/7"), "5599.0", "stored")

@@ -57,6 +57,7 @@ type Role struct {
 	hot      *hot
 	degraded *degraded
 	warm     *warm
+	overload *overload
 	gzips    sync.Pool // of writers: a new one takes 0.8 MB
 	tokenSum [sha256.Size]byte
 
@@ -94,7 +95,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if r.redis, err = rediscluster.New(r.cfg.Redis, r.cat, rediscluster.Deps{Log: r.log, Registry: deps.Registry}); err != nil {
 		return fail("the Redis client", err)
 	}
-	r.store = r.redis
+	r.store = gatedStore{r.redis, r.overload.redis}
 	if r.zk, err = zookeeper.New(r.cfg.ZooKeeper, zookeeper.Deps{Log: r.log, Registry: deps.Registry}); err != nil {
 		return fail("the ZooKeeper client", err)
 	}
@@ -105,7 +106,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	r.peers = r.gateways
 	r.degraded.client = degrade.New(degrade.Deps{Session: r.zk, Log: r.log})
 	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout}, r.cacheRing, docapi.Deps{Log: r.log})
-	r.source = r.docs
+	r.source = gatedSource{r.docs, r.overload.cache}
 	r.subscriber, err = invalidation.NewSubscriber(
 		invalidation.Config{Kafka: r.cfg.Kafka, Topic: r.cfg.TopicInvalidate, MaxStaleness: r.cfg.MaxStaleness},
 		r.floor, bus{r}, invalidation.Deps{Log: r.log, Registry: deps.Registry})
@@ -142,7 +143,7 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	}
 	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID),
 		router: newRouter(deps.Catalog), headers: newHeaders(), checks: newBucket(cfg.RevalidateRate),
-		hosts: newHosts(512, cfg.PeerTimeout), probes: newHosts(8, 0), tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
+		hosts: newHosts(cfg.Limits.PeerCalls, 0), probes: newHosts(8, 0), tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
 	r.base, r.end = context.WithCancel(context.Background())
 	r.refresh = &refresher{role: r, queue: make(chan job, cfg.RefreshQueue)}
 	waiting := coalesce.Config{Timeout: cfg.LoadTimeout, MaxWaiters: cfg.Limits.Waiting, MaxPerKey: cfg.Limits.WaitingPerPage}
@@ -157,6 +158,9 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 		return nil, fmt.Errorf("set up the floor: %w", err)
 	}
 	r.hot, r.warm, r.degraded = newHot(r), newWarm(), newDegraded(r)
+	if r.overload, err = newOverload(&r.cfg, r.l1.bytes); err != nil {
+		return nil, err
+	}
 	r.access = newAccessLog(&r.cfg, deps.Catalog, r.log)
 	r.access.hot = func(id int64) bool { _, hot := r.hot.set.Load().keys[id]; return hot }
 	r.access.gateways = func() int {
@@ -206,7 +210,7 @@ func (r *Role) Listen() error {
 		l.Close()
 		return fmt.Errorf("listen for peers on %s (--gateway.peer-addr): %w", r.cfg.PeerAddr, err)
 	}
-	r.listener, r.peerListener = l, p
+	r.listener, r.peerListener = r.overload.bound(r.cfg.Limits, l, p)
 	return nil
 }
 
@@ -250,6 +254,7 @@ func (r *Role) Run(ctx context.Context) error {
 	add("degrade switches", r.degraded.run)
 	add("cache members", r.cacheRing.Run)
 	add("invalidation bus", r.subscriber.Run)
+	add("memory", func(ctx context.Context) error { r.overload.memory.Run(ctx); return nil })
 	add("watermark", func(ctx context.Context) error { r.watch(ctx); return nil })
 	add("refresh", func(ctx context.Context) error { r.refresh.run(ctx); return nil })
 	add("hot products", func(ctx context.Context) error { r.hot.run(ctx); return nil })

@@ -23,7 +23,6 @@ func (r *Role) publicServer() *fasthttp.Server {
 		ReadBufferSize:     l.HeaderBytes,
 		MaxRequestBodySize: l.BodyBytes,
 		Concurrency:        l.Connections,
-		MaxConnsPerIP:      l.ConnectionsPerIP,
 		ReadTimeout:        l.ReadTimeout,
 		WriteTimeout:       l.WriteTimeout,
 		IdleTimeout:        l.IdleTimeout,
@@ -95,13 +94,7 @@ func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {
 	if from, code, done := r.serveL1(ctx, key, p, start, false); done {
 		return from, code
 	}
-	// A hot product is served wherever the request lands.
-	if owner, remote := r.remoteOwner(key); remote && !r.hot.has(key) {
-		if from, code, done := r.serveForwarded(ctx, key, owner); done {
-			return from, code
-		}
-	}
-	return r.serveLoaded(ctx, key, false)
+	return r.serveBeyond(ctx, key, start)
 }
 
 // serveL1 answers from the heap, which has the page p or nil, when that needs no
@@ -161,8 +154,9 @@ func (r *Role) writeAbsent(ctx *fasthttp.RequestCtx, key pageKey, root *flag, s 
 }
 
 // serveLoaded loads the page here and answers with it, or with an older copy,
-// marked, if that fails.
-func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (layer, int) {
+// marked, if that fails. missing tells that the request named a related document
+// that does not exist.
+func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (from layer, code int, missing bool) {
 	reason, wait := r.forwardReason(key, time.Now()), r.cfg.WaitTimeout
 	// A hot page is not asked of its owner first. Should it be slow to be had here,
 	// the owner may still have it.
@@ -177,24 +171,28 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 	now := time.Now()
 	if err != nil || a.page != nil && (a.stale || a.partial) {
 		if from, code, ok := r.serveOlder(ctx, key, a, now, peer); ok {
-			return from, code
+			return from, code, false
 		}
 	}
 	if err != nil && elsewhere {
-		if from, code, ok := r.serveForwarded(ctx, key, owner); ok {
-			return from, code
+		if from, code, missing, ok := r.serveForwarded(ctx, key, owner); ok {
+			return from, code, missing
 		}
 		a, err = r.await(key, r.cfg.WaitTimeout)
 		now = time.Now()
 	}
 	if err != nil {
+		if why, retry, refused := refusal(err); refused {
+			from, code = r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, retry, now, peer)
+			return from, code, false
+		}
 		r.log.Debug("a page cannot be had", "page", r.router.target(key), "err", err)
 		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: reason, hot: r.hot.has(key), owner: r.id,
-			degraded: r.degraded.answered(key.page, peer)}.append(nil, nil, 0, 0))
+			degraded: r.degraded.answered(key.page, peer)}.append(nil, nil, 0, 0)), false
 	}
 	s := cacheStatus{fwd: reason, stored: a.stored, stale: a.stale, partial: a.partial, hot: r.hot.has(key), layer: a.layer, owner: r.id, peer: peer}
 	if a.page == nil {
-		return a.layer, r.writeAbsent(ctx, key, a.deps[0], s, now)
+		return a.layer, r.writeAbsent(ctx, key, a.deps[0], s, now), false
 	}
 	if a.stale {
 		r.metrics.staleServed.Inc()
@@ -202,7 +200,7 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (la
 	if a.partial {
 		r.metrics.partialServed.Inc()
 	}
-	return a.layer, r.writePage(ctx, a.page, s, now.UnixNano())
+	return a.layer, r.writePage(ctx, a.page, s, now.UnixNano()), a.missing
 }
 
 // await loads a page. The wait ends with the process or with its own limit. The

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -22,6 +23,7 @@ type answer struct {
 	// document could not be had. Such a page is not kept (5).
 	stale, partial bool
 	stored         bool // in L1
+	missing        bool // a related document that the request named does not exist
 }
 
 // load brings a page into L1 and returns it; one load for each key at a time
@@ -120,7 +122,6 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 	}
 	docs := []catalog.Document{root.doc}
 	bodies := make([][]byte, len(pt.Related))
-	missing := false // a document that the request named
 	for i := range related {
 		f := &related[i]
 		switch {
@@ -136,7 +137,7 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 			bodies[i] = f.doc.Body
 			docs = append(docs, f.doc)
 		} else {
-			missing = missing || key.rel[i] != 0
+			a.missing = a.missing || key.rel[i] != 0
 		}
 	}
 	if old, ok := r.l1.pages.Get(key); ok && !a.partial && !a.stale && slices.Equal(old.deps, a.deps) &&
@@ -149,7 +150,7 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 	}
 	// A page that a request named missing documents for is not kept: there are as
 	// many of those as a client cares to make up (PITFALL 12).
-	if !a.partial && !a.stale && !missing {
+	if !a.partial && !a.stale && !a.missing {
 		a.stored = r.l1.putPage(a.page, time.Now().Add(a.page.ttl(time.Now().UnixNano())+r.cfg.HardTTL))
 	}
 	if a.stored {
@@ -228,8 +229,9 @@ func (r *Role) pageDocuments(ctx context.Context, pt *catalog.PageType, key page
 // retryAfter is how long a client should wait after a load that failed.
 func retryAfter(err error) time.Duration {
 	var u *docapi.Unavailable
+	after := time.Second
 	if errors.As(err, &u) && u.RetryAfter > 0 {
-		return u.RetryAfter
+		after = u.RetryAfter
 	}
-	return time.Second
+	return after + rand.N(after/2+time.Second) // those who failed together come back one by one
 }

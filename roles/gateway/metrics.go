@@ -54,7 +54,7 @@ func cacheLayer(l docapi.Layer) layer {
 }
 
 // codes are the statuses the public listener answers with.
-var codes = [...]int{200, 304, 400, 404, 405, 408, 413, 431, 500, 503}
+var codes = [...]int{200, 304, 400, 404, 405, 408, 413, 429, 431, 500, 503}
 
 type metrics struct {
 	// requests is resolved once, so that a hit counts with one atomic add.
@@ -119,6 +119,7 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 	all = append(all, r.warm.collectors()...)
 	all = append(all, r.degraded.collectors()...)
 	all = append(all, r.access.books.collectors()...)
+	all = append(all, r.overload.collectors()...)
 	all = append(all,
 		gauge("gateway_waiting_requests", "Requests that wait for a load.", func() float64 { return float64(r.loads.Waiting() + r.forwards.Waiting()) }),
 		gauge("gateway_refresh_queue", "Background refreshes that wait.", func() float64 { return float64(len(r.refresh.queue)) }),

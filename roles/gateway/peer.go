@@ -11,6 +11,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"eshop/pkg/admission"
 	"eshop/pkg/ring"
 )
 
@@ -18,7 +19,6 @@ import (
 func (r *Role) peerServer() *fasthttp.Server {
 	s := r.publicServer()
 	s.Handler = r.servePeer
-	s.MaxConnsPerIP = 0
 	return s
 }
 
@@ -45,9 +45,15 @@ func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
 	key.json = suffix
 	start := time.Now()
 	p, _ := r.l1.pages.GetAt(key, start)
-	if _, _, done := r.serveL1(ctx, key, p, start, true); !done {
-		r.serveLoaded(ctx, key, true)
+	if _, _, done := r.serveL1(ctx, key, p, start, true); done {
+		return
 	}
+	if why := r.overload.enter(); why != "" { // the one who asks loads the page itself
+		r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, true)
+		return
+	}
+	defer r.overload.leave()
+	r.serveLoaded(ctx, key, true)
 }
 
 // peerPing is what a gateway that ejected this one asks to see whether it is back.

@@ -12,7 +12,8 @@ import (
 // They are constants in all but type.
 type headers struct {
 	cacheStatus, cacheControl, vary, etag, contentEncoding, nosniff, csp, stamps, retryAfter []byte
-	revalidate, noStore, varyBy, gzip, no, html, json                                        []byte
+	revalidate, noStore, varyBy, gzip, no, html, json, text                                  []byte
+	busy, busyJSON                                                                           []byte // bodies
 }
 
 func newHeaders() *headers {
@@ -24,7 +25,8 @@ func newHeaders() *headers {
 		// change within milliseconds here, and a 304 costs one lookup.
 		revalidate: []byte("public, no-cache"), noStore: []byte("no-store"),
 		varyBy: []byte("Accept, Accept-Encoding"), gzip: []byte("gzip"), no: []byte("nosniff"),
-		html: []byte("text/html; charset=utf-8"), json: []byte("application/json; charset=utf-8"),
+		html: []byte("text/html; charset=utf-8"), json: []byte("application/json; charset=utf-8"), text: []byte("text/plain; charset=utf-8"),
+		busy: []byte("Too much is asked for right now. Please try again in a moment.\n"), busyJSON: []byte(`{"error":"busy"}` + "\n"),
 	}
 }
 
@@ -98,7 +100,7 @@ func (r *Role) writeProblem(ctx *fasthttp.RequestCtx, p problem, status []byte) 
 		h.SetCanonical(r.headers.cacheControl, r.headers.noStore)
 	}
 	if p.retry > 0 {
-		h.SetCanonical(r.headers.retryAfter, strconv.AppendInt(nil, int64(max(1, (p.retry+time.Second-1)/time.Second)), 10))
+		r.setRetryAfter(ctx, p.retry)
 	}
 	if p.json {
 		h.SetContentTypeBytes(r.headers.json)
@@ -112,6 +114,11 @@ func (r *Role) writeProblem(ctx *fasthttp.RequestCtx, p problem, status []byte) 
 		`<style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}</style><h1>` +
 		html.EscapeString(p.title) + `</h1><p>` + html.EscapeString(p.reason) + "</p></html>\n")
 	return p.code
+}
+
+// setRetryAfter says when to come back, in whole seconds, at least one.
+func (r *Role) setRetryAfter(ctx *fasthttp.RequestCtx, after time.Duration) {
+	ctx.Response.Header.SetCanonical(r.headers.retryAfter, strconv.AppendInt(nil, int64(max(1, (after+time.Second-1)/time.Second)), 10))
 }
 
 func notFound(json bool) problem {

@@ -1,0 +1,218 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/valyala/fasthttp"
+
+	"eshop/pkg/admission"
+	"eshop/pkg/catalog"
+	"eshop/pkg/coalesce"
+	"eshop/pkg/docapi"
+	"eshop/pkg/rediscluster"
+)
+
+// overload keeps a flood from becoming anything worse than refusals. A hit meets
+// none of it. Each dependency has a gate of its own, so that what waits for one
+// takes no place of what another could answer:
+//
+//	Redis       a gate; who is refused there asks the cache role, as when Redis is away
+//	cache role  a gate, the origin behind it; who is refused there is answered 503
+//	a peer      the connections to it are the bulkhead; without a free one the page is loaded here
+type overload struct {
+	redis, cache *admission.Gate
+	memory       *admission.Memory
+	unknown      *unknown
+	beyond       atomic.Int64 // requests that L1 did not answer, under way
+	limit        int64
+	public, peer atomic.Pointer[admission.Listener] // nil before they are bound
+	refused      map[string]prometheus.Counter      // by reason; the map never changes
+}
+
+// Reasons for which a request that L1 cannot answer is refused, beside those of
+// the gates.
+const (
+	whyWaiting = "waiting" // as many wait as may
+	whyMemory  = "memory"  // the heap nears GOMEMLIMIT
+	whyUnknown = "unknown" // this address asked for too many ids that do not exist
+	whyGate    = "gate"    // the label of the metric for all gates: they count by themselves
+)
+
+func newOverload(cfg *Config, kept func() int64) (*overload, error) {
+	l := cfg.Limits
+	o := &overload{limit: int64(l.Waiting), refused: map[string]prometheus.Counter{},
+		redis: admission.NewGate(admission.Config{Name: "redis", Slots: l.RedisCalls, Queue: l.RedisQueue,
+			Interval: 250 * time.Millisecond, Target: 50 * time.Millisecond}),
+		// A pull of the origin takes up to seconds, so a queue that has stood for one
+		// says little yet.
+		cache: admission.NewGate(admission.Config{Name: "cache role", Slots: l.CacheCalls, Queue: l.CacheQueue,
+			Interval: time.Second, Target: 200 * time.Millisecond}),
+		memory: admission.NewMemory(admission.MemoryConfig{Kept: kept, Budget: cfg.L1Bytes}),
+	}
+	for _, why := range []string{whyWaiting, whyMemory, whyUnknown, whyGate} {
+		o.refused[why] = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_gateway_refused_total",
+			Help: "Requests refused to protect the rest, by reason: waiting (as many wait as may), memory (the heap nears GOMEMLIMIT), " +
+				"unknown (the address asked for too many ids that do not exist), gate (a dependency has all it can do).",
+			ConstLabels: prometheus.Labels{"reason": why}})
+	}
+	var err error
+	if o.unknown, err = newUnknown(l); err != nil {
+		return nil, fmt.Errorf("set up the limit for unknown ids: %w", err)
+	}
+	return o, nil
+}
+
+// bound puts the bounds of connections before the two listeners.
+func (o *overload) bound(limits Limits, public, peer net.Listener) (net.Listener, net.Listener) {
+	cfg := admission.ListenerConfig{Connections: limits.Connections, PerAddress: limits.ConnectionsPerAddress, Exempt: o.unknown.proxies.Trusts}
+	a, b := admission.Limit(public, cfg), admission.Limit(peer, cfg)
+	o.public.Store(a)
+	o.peer.Store(b)
+	return a, b
+}
+
+// serveBeyond answers what L1 cannot: by a hop to the owner, or by a load here.
+func (r *Role) serveBeyond(ctx *fasthttp.RequestCtx, key pageKey, start time.Time) (from layer, code int) {
+	if why := r.overload.enter(); why != "" {
+		return r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, false)
+	}
+	defer r.overload.leave()
+	client := r.overload.unknown.client(ctx)
+	if wait, spent := r.overload.unknown.rates.Spent(client, start); spent && !r.knows(key) {
+		return r.refuse(ctx, key, fasthttp.StatusTooManyRequests, whyUnknown, wait+rand.N(time.Second), start, false)
+	}
+	from, code, unknown := r.serveElsewhere(ctx, key)
+	if unknown {
+		r.overload.unknown.rates.Spend(client, time.Now())
+	}
+	return from, code
+}
+
+// serveElsewhere reports too whether the request named an id that does not exist.
+func (r *Role) serveElsewhere(ctx *fasthttp.RequestCtx, key pageKey) (from layer, code int, unknown bool) {
+	// A hot product is served wherever the request lands.
+	if owner, remote := r.remoteOwner(key); remote && !r.hot.has(key) {
+		if from, code, missing, done := r.serveForwarded(ctx, key, owner); done {
+			return from, code, missing || code == fasthttp.StatusNotFound
+		}
+	}
+	from, code, missing := r.serveLoaded(ctx, key, false)
+	return from, code, missing || code == fasthttp.StatusNotFound
+}
+
+// enter counts a request that L1 cannot answer, or says why there is no room for it.
+func (o *overload) enter() (why string) {
+	switch {
+	case o.memory.Short():
+		return whyMemory
+	case o.beyond.Add(1) > o.limit:
+		o.beyond.Add(-1)
+		return whyWaiting
+	}
+	return ""
+}
+
+func (o *overload) leave() { o.beyond.Add(-1) }
+
+// refuse answers with the older page that L1 may have, else with next to nothing:
+// it is what most requests get in a flood.
+func (r *Role) refuse(ctx *fasthttp.RequestCtx, key pageKey, code int, why string, retry time.Duration, now time.Time, peer bool) (layer, int) {
+	r.overload.count(why)
+	if from, code, ok := r.serveOlder(ctx, key, nil, now, peer); ok {
+		return from, code
+	}
+	h := &ctx.Response.Header
+	status := append(append([]byte("eshop; fwd="), r.forwardReason(key, now)...), `; detail="refused: `...)
+	status = append(append(append(append(status, why...), "; owner="...), r.id...), '"')
+	h.SetCanonical(r.headers.cacheStatus, status)
+	h.SetCanonical(r.headers.cacheControl, r.headers.noStore)
+	r.setRetryAfter(ctx, retry)
+	h.SetCanonical(r.headers.nosniff, r.headers.no)
+	ctx.Response.SetStatusCode(code)
+	if key.json {
+		h.SetContentTypeBytes(r.headers.json)
+		ctx.Response.SetBodyRaw(r.headers.busyJSON)
+	} else {
+		h.SetContentTypeBytes(r.headers.text)
+		ctx.Response.SetBodyRaw(r.headers.busy)
+	}
+	return layerNone, code
+}
+
+func (o *overload) count(why string) {
+	c, ok := o.refused[why]
+	if !ok {
+		c = o.refused[whyGate]
+	}
+	c.Inc()
+}
+
+// refusal reads from an error of a load that it was refused for want of room,
+// by whom, and when to come back.
+func refusal(err error) (why string, retry time.Duration, refused bool) {
+	var gate *admission.Refused
+	switch {
+	case errors.As(err, &gate):
+		return gate.Gate + " " + gate.Reason.String(), gate.RetryAfter, true
+	case errors.Is(err, coalesce.ErrOverloaded):
+		return whyWaiting, admission.Spread(0), true
+	}
+	return "", 0, false
+}
+
+// gatedStore has Redis asked within its gate.
+type gatedStore struct {
+	store
+	gate *admission.Gate
+}
+
+// GetMany is store's; every key fails when there is no room for the call.
+func (s gatedStore) GetMany(ctx context.Context, keys []catalog.Key, from rediscluster.From) []rediscluster.Result {
+	pass, err := s.gate.Enter(ctx)
+	if err != nil {
+		out := make([]rediscluster.Result, len(keys))
+		for i, k := range keys {
+			out[i].Document.Key, out[i].Err = k, err
+		}
+		return out
+	}
+	defer pass.Leave()
+	return s.store.GetMany(ctx, keys, from)
+}
+
+// gatedSource has the cache role asked within its gate.
+type gatedSource struct {
+	source
+	gate *admission.Gate
+}
+
+// Get is source's.
+func (s gatedSource) Get(ctx context.Context, req docapi.Request) (docapi.Reply, error) {
+	pass, err := s.gate.Enter(ctx)
+	if err != nil {
+		return docapi.Reply{}, err
+	}
+	defer pass.Leave()
+	return s.source.Get(ctx, req)
+}
+
+// GetMany is source's; every request fails when there is no room for the call.
+func (s gatedSource) GetMany(ctx context.Context, reqs []docapi.Request) []docapi.Result {
+	pass, err := s.gate.Enter(ctx)
+	if err != nil {
+		out := make([]docapi.Result, len(reqs))
+		for i := range out {
+			out[i].Err = err
+		}
+		return out
+	}
+	defer pass.Leave()
+	return s.source.GetMany(ctx, reqs)
+}

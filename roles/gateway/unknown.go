@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"eshop/pkg/admission"
+	"eshop/pkg/catalog"
+	"eshop/pkg/rediscluster"
+)
+
+// unknown bounds how many ids that do not exist one address may ask for. Only
+// what L1 could not answer counts, so a hit, of a page or of an absence, costs
+// nothing and is never refused.
+//
+// An address that has spent its rate is answered from L1 and from Redis alone:
+// what either has is a known product and is served by the usual way; for the
+// rest there is 429 at once, and neither a peer, nor the cache role, nor the
+// origin hears of it. A crawler of real products spends nothing, however fast it
+// is, and the other clients of an address behind which somebody makes up ids
+// lose only what Redis has never seen.
+type unknown struct {
+	rates   *admission.Rates
+	proxies admission.Proxies
+	field   string // the request header in which proxies name their clients
+}
+
+func newUnknown(l Limits) (*unknown, error) {
+	u := &unknown{field: l.ClientHeader}
+	var err error
+	if u.proxies, err = admission.NewProxies(l.TrustedProxies); err != nil {
+		return nil, err
+	}
+	u.rates, err = admission.NewRates(admission.RatesConfig{PerSecond: l.UnknownRate, Burst: l.UnknownBurst, Bytes: l.AddressBytes})
+	return u, err
+}
+
+// client returns whom a request is counted by.
+func (u *unknown) client(ctx *fasthttp.RequestCtx) netip.Addr {
+	peer := admission.RemoteAddr(ctx.RemoteAddr())
+	if !u.proxies.Trusts(peer) {
+		return peer
+	}
+	var said []string
+	for _, v := range ctx.Request.Header.PeekAll(u.field) {
+		said = append(said, string(v))
+	}
+	return u.proxies.Client(peer, said...)
+}
+
+// knowsTimeout bounds the look into Redis for a client that has spent its rate.
+const knowsTimeout = time.Second
+
+// knows reports whether every document that a request names exists as far as L1
+// or Redis can tell.
+func (r *Role) knows(key pageKey) bool {
+	pt := &r.cat.Pages()[key.page]
+	var open []catalog.Key
+	look := func(kind string, id int64) bool {
+		k := catalog.Key{Kind: kind, ID: id}
+		switch e := r.l1.get(k); {
+		case e == nil:
+			open = append(open, k)
+		case e.doc.State != catalog.Live:
+			return false
+		}
+		return true
+	}
+	known := look(pt.Root, key.id)
+	for i, kind := range pt.Related {
+		known = known && (key.rel[i] == 0 || look(kind, key.rel[i]))
+	}
+	if !known || len(open) == 0 {
+		return known
+	}
+	ctx, cancel := context.WithTimeout(r.base, knowsTimeout)
+	defer cancel()
+	for _, res := range r.store.GetMany(ctx, open, rediscluster.FromReplica) {
+		if res.Err != nil || res.Document.State != catalog.Live {
+			return false
+		}
+	}
+	return true
+}
+
+// keptThere reports whether the last member of an owner's Cache-Status says that
+// the page is in its L1 now. A whole page that is not was asked for with a
+// document that does not exist (load.go).
+func keptThere(status []byte) bool {
+	if i := bytes.LastIndex(status, []byte("eshop; ")); i >= 0 {
+		status = status[i:]
+	}
+	for _, sign := range [...]string{"; hit", "; stored", "stale; ", "partial; "} {
+		if bytes.Contains(status, []byte(sign)) {
+			return true
+		}
+	}
+	return false
+}
+
+// namesRelated reports whether the request named documents beside the root.
+func (k pageKey) namesRelated() bool { return k.rel != [maxRelated]int64{} }
+
+// checkClients looks at the settings by which clients are told apart.
+func (l *Limits) checkClients(say func(format string, args ...any)) {
+	if _, err := admission.NewProxies(l.TrustedProxies); err != nil {
+		say("--gateway.trusted-proxies: %w", err)
+	}
+	if l.UnknownRate <= 0 || l.UnknownBurst < 1 {
+		say("--gateway.unknown-rate %v and --gateway.unknown-burst %d must be above zero", l.UnknownRate, l.UnknownBurst)
+	}
+}
+
+// checkMemory refuses an L1 beside which there is no room for anything.
+func (c *Config) checkMemory(limit int64) error {
+	if limit > 0 && c.L1Bytes > limit/4*3 {
+		return fmt.Errorf("--gateway.l1-bytes %d does not fit below GOMEMLIMIT, %d: it may be three quarters of that, or requests would be refused for want of memory", c.L1Bytes, limit)
+	}
+	return nil
+}

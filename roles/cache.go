@@ -69,6 +69,7 @@ func (s *settings) cacheConfig(problems *config.Problems) cache.Config {
 		L1Bytes:         s.cache.l1Bytes,
 		Refresh:         s.cache.refresh,
 		Audit:           auditRate(s.cache.audit),
+		UnknownRate:     s.cache.unknownRate,
 		Redis:           s.redis.config(&s.cache, problems),
 		Kafka:           s.kafka.config(problems),
 		ZooKeeper:       s.zookeeper.config(problems),

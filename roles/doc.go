@@ -30,7 +30,7 @@
 //
 //	main.go       arguments and streams in, exit code out; process.go is what a command sees of the world
 //	command.go    a command with its flags, help and settings, on cobra
-//	settings.go   defines the flags; clients.go checks them and makes the clients' configurations
+//	settings.go   defines the flags, limits.go those against overload; clients.go checks them and makes the clients' configurations
 //	serve.go      one role with an admin listener as a process
 //	all.go, gateway.go, cache.go, hotcount.go, publish.go, bootstrap.go, version.go, health.go   one command each
 //

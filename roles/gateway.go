@@ -76,6 +76,7 @@ func (s *settings) gatewayConfig(problems *config.Problems) gateway.Config {
 		TopicInvalidate: s.kafka.topicInvalidate,
 		TopicAccess:     s.kafka.topicAccess,
 		AccessLog:       s.gateway.accessLogConfig(),
+		Limits:          s.gateway.limits.config(problems),
 	}
 }
 

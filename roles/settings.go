@@ -114,6 +114,7 @@ type gatewaySettings struct {
 	accessLog                            string
 	logRedact                            []string
 	logClient                            bool
+	limits                               gatewayLimits
 }
 
 // define takes the host of the default addresses: empty for every one. In a process of several roles
@@ -135,6 +136,7 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Checked(&g.accessLog, "gateway.access-log", "mode", "counts", "what the topic gets: counts (hits per product), full (a record a request), sampled:1/N, or off", checkAccessLog)
 	set.Words(&g.logRedact, "gateway.access-log-redact", "header,...", "headers left out of full records, besides cookies and credentials")
 	set.Switch(&g.logClient, "gateway.access-log-client", false, "full records tell the client's address")
+	g.limits.define(set)
 }
 
 func (g *gatewaySettings) defineAdmin(set *config.Set) {
@@ -147,6 +149,7 @@ type cacheSettings struct {
 	l1Bytes                    int64
 	redisTTL, refresh          time.Duration
 	audit                      int
+	unknownRate                float64
 }
 
 func (c *cacheSettings) define(set *config.Set, host string, ownAdmin bool) {
@@ -161,6 +164,7 @@ func (c *cacheSettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Duration(&c.redisTTL, "cache.redis-ttl", 90*24*time.Hour, time.Minute, "how long Redis keeps a document, more or less a tenth")
 	set.Duration(&c.refresh, "cache.refresh", time.Hour, time.Second, "age at which a document that is read is pulled again")
 	set.Whole(&c.audit, "cache.audit", 10, 0, 10_000, auditMeaning)
+	set.Number(&c.unknownRate, "cache.unknown-rate", 200, 1, "pulls a second that may end in 404; above it, ids that Redis does not have are refused")
 }
 
 func (c *cacheSettings) defineAdmin(set *config.Set) {

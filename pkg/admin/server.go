@@ -20,9 +20,10 @@ import (
 
 // Limits of the listener. Operators and scrapers are few; whoever needs more is not one of them.
 const (
-	maxConnections = 256
+	maxConnections = 1024
 	maxHeaderBytes = 16 << 10
 	maxBodyBytes   = 1 << 20
+	headerTimeout  = 5 * time.Second
 	readTimeout    = 10 * time.Second
 	answerTimeout  = 30 * time.Second // raised for profiles by the seconds they ask for
 	idleTimeout    = 2 * time.Minute
@@ -160,7 +161,7 @@ func (s *Server) Run(ctx context.Context) error {
 	defer cancelRequests()
 	server := &http.Server{
 		Handler:           s.guard(s.mux),
-		ReadHeaderTimeout: readTimeout,
+		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,

@@ -49,6 +49,7 @@ type Role struct {
 	gapAt         atomic.Int64  // unix nanoseconds of the last loss
 	attempts      attempts
 	absents       absentRate
+	overload      *overload
 	tokens        *coalesce.Group[struct{}, int64]
 	lastToken     atomic.Pointer[sharedToken]
 	refreshes     chan *entry
@@ -88,6 +89,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if r.floor, err = invalidation.NewFloor(0); err != nil {
 		return fail("the floor", err)
 	}
+	r.overload = newOverload(cfg)
 	if r.metrics, err = newMetrics(deps.Registry, r); err != nil {
 		return fail("the metrics", err)
 	}
@@ -134,10 +136,13 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	r.server = &http.Server{
 		Handler:           docapi.NewHandler(docapi.HandlerConfig{Token: cfg.ClusterToken, Timeout: cfg.FillTimeout}, deps.Catalog, r),
 		ReadHeaderTimeout: 5 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		WriteTimeout:      cfg.FillTimeout + 10*time.Second,
-		MaxHeaderBytes:    32 << 10,
-		ErrorLog:          slog.NewLogLogger(deps.Log.Handler(), slog.LevelWarn),
+		// A body that nobody needs and that never ends, too; but it also ends the
+		// context of a request that is still being answered.
+		ReadTimeout:    cfg.FillTimeout + 10*time.Second,
+		IdleTimeout:    2 * time.Minute,
+		WriteTimeout:   cfg.FillTimeout + 10*time.Second,
+		MaxHeaderBytes: 32 << 10,
+		ErrorLog:       slog.NewLogLogger(deps.Log.Handler(), slog.LevelWarn),
 	}
 	return r, nil
 }
@@ -205,7 +210,7 @@ func (r *Role) serve(ctx context.Context) error {
 		r.server.Shutdown(drain) // a late request is cut off with its connection
 		r.server.Close()
 	})
-	err := r.server.Serve(r.listener)
+	err := r.server.Serve(bound(r.listener))
 	if !stop() {
 		<-stopped
 	}

@@ -38,6 +38,9 @@ type Config struct {
 	TTL, HardTTL time.Duration
 	// NegativeTTL of an absent id (5 s).
 	NegativeTTL time.Duration
+	// UnknownRate is how many pulls a second may end in 404 (200; ten seconds' worth
+	// can be saved up) before ids that Redis does not have are refused.
+	UnknownRate float64
 	// Refresh is the age after which a document that is read is pulled again in
 	// the background (1 h, jittered by a quarter).
 	Refresh time.Duration
@@ -92,6 +95,7 @@ func (c *Config) complete() error {
 	c.TTL = cmp.Or(c.TTL, 10*time.Minute)
 	c.HardTTL = cmp.Or(c.HardTTL, 24*time.Hour)
 	c.NegativeTTL = cmp.Or(c.NegativeTTL, 5*time.Second)
+	c.UnknownRate = cmp.Or(c.UnknownRate, 200)
 	c.Refresh = cmp.Or(c.Refresh, time.Hour)
 	c.FillTimeout = cmp.Or(c.FillTimeout, 4*time.Second)
 	c.LockWait = cmp.Or(c.LockWait, 2*time.Second)

@@ -53,5 +53,6 @@ func (r *Role) status() any {
 		"busBehind": r.bus.Behind(), "watermark": r.bus.Watermark(), "bus": r.bus.Status(), "feed": r.feed.Status(),
 		"documents": r.heap.docs.Len(), "absent": r.heap.absent.Len(), "floorKeys": r.floor.Len(),
 		"degraded": r.switches.Status(), "reconciliation": r.reconciler.last.Load(), "audit": r.auditor.Status(),
+		"pulls": r.overload.pulls.State(), "unknownTokens": r.overload.unknown.Tokens(),
 	}
 }

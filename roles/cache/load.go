@@ -96,7 +96,7 @@ func (r *Role) load(ctx context.Context, key catalog.Key, min catalog.Stamp, pul
 			return r.answer(doc, docapi.LayerRedis, v), nil
 		}
 	}
-	return r.pull(ctx, key, min, why)
+	return r.admitted(ctx, key, min, why, func() (docapi.Reply, error) { return r.pull(ctx, key, min, why) })
 }
 
 // fromRedis reads a replica, and the master when the replica has nothing or
@@ -130,7 +130,7 @@ func (r *Role) withoutRedis(ctx context.Context, key catalog.Key, min catalog.St
 	if reply, ok := r.stale(key, min); ok {
 		return reply, nil
 	}
-	reply, err := r.pullProvisional(ctx, key, min)
+	reply, err := r.admitted(ctx, key, min, pullForRead, func() (docapi.Reply, error) { return r.pullProvisional(ctx, key, min) })
 	if err != nil {
 		return reply, errors.Join(cause, err)
 	}
@@ -154,7 +154,7 @@ func (r *Role) unavailable(key catalog.Key, err error) error {
 	if errors.As(err, &u) {
 		return u
 	}
-	after := time.Second
+	after := retryAfter(err, time.Second)
 	if errors.Is(err, origin.ErrOpen) {
 		after = 5 * time.Second
 	}

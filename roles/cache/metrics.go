@@ -59,6 +59,7 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		all = append(all, prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "eshop_cache_waiting", Help: "Work that waits, by queue; fill counts callers.",
 			ConstLabels: prometheus.Labels{"queue": name}}, func() float64 { return float64(fill()) }))
 	}
+	all = append(all, r.overload.collectors()...)
 	all = append(all, lru.Collectors(r.heap.docs, r.heap.absent)...)
 	all = append(all, r.switches.Collector(r.cat.KindNames()))
 	if reg == nil {

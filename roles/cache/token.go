@@ -30,6 +30,7 @@ func (a *absentRate) roll(now time.Time) {
 }
 
 func (r *Role) noteAbsent() {
+	r.overload.spend()
 	a := &r.absents
 	a.mu.Lock()
 	defer a.mu.Unlock()

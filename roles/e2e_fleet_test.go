@@ -2,6 +2,7 @@ package roles_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -55,13 +56,16 @@ func TestMain(m *testing.M) {
 type shape struct {
 	name        string
 	real, split bool
+	gateways    int      // split: how many; 0: fleetGateways
+	flags       []string // split: more of the gateways', cacheFlags of the cache processes'
+	cacheFlags  []string
 }
 
 var shapes = []shape{
-	{"in-process on embedded servers", false, false},
-	{"in-process on real servers", true, false},
-	{"split processes on embedded servers", false, true},
-	{"split processes on real servers", true, true},
+	{name: "in-process on embedded servers"},
+	{name: "in-process on real servers", real: true},
+	{name: "split processes on embedded servers", split: true},
+	{name: "split processes on real servers", real: true, split: true},
 }
 
 const fleetGateways, fleetCaches = 3, 2
@@ -80,6 +84,7 @@ type fleet struct {
 	gateways []string // host:port of the public listeners
 	admins   []string // base URLs of the gateways' admin listeners, of split processes
 	pids     []int    // of the gateways, of split processes
+	inner    []string // host:port of the peer, cache and admin listeners, of split processes
 	client   *http.Client
 	producer *kafka.Producer
 	store    *rediscluster.Store
@@ -141,7 +146,7 @@ func newFleetOn(t testing.TB, s shape, rule hotlist.Rule, given embedded.Config)
 	}
 	background(t, "producer", f.producer.Run)
 	if s.split {
-		f.startSplit()
+		f.startSplit(s)
 	} else {
 		f.startInProcess()
 	}
@@ -222,7 +227,7 @@ func (f *fleet) startInProcess() {
 	f.settled()
 }
 
-func (f *fleet) startSplit() {
+func (f *fleet) startSplit(s shape) {
 	f.t.Helper()
 	dir := f.t.TempDir()
 	var yaml strings.Builder
@@ -248,29 +253,32 @@ func (f *fleet) startSplit() {
 	redis := []string{"--redis.addrs", strings.Join(f.redis, ",")}
 	var caches, gateways []*lab.Process
 	for i := range fleetCaches {
-		caches = append(caches, start("cache", append(redis, "--cache.id", fmt.Sprintf("cache-%d", i), "--cache.addr", "127.0.0.1:0", "--cache.admin-addr", "127.0.0.1:0",
+		caches = append(caches, start("cache", append(append(redis, s.cacheFlags...), "--cache.id", fmt.Sprintf("cache-%d", i), "--cache.addr", "127.0.0.1:0", "--cache.admin-addr", "127.0.0.1:0",
 			"--kafka.group.cache", f.topic("group"), "--origin.url", f.shop.URL())...))
 	}
 	counts := start("hotcount", "--hotcount.id", "hotcount-0", "--hotcount.admin-addr", "127.0.0.1:0", "--kafka.group.hotcount", f.topic("hotcount"),
 		"--kafka.topic.access", f.topic("access"), "--hotcount.window", time.Duration(f.rule.Window).String(), "--hotcount.hold", time.Duration(f.rule.Hold).String())
-	for i := range fleetGateways {
-		gateways = append(gateways, start("gateway", append(redis, "--gateway.id", fmt.Sprintf("gateway-%d", i), "--gateway.addr", "127.0.0.1:0",
+	for i := range cmp.Or(s.gateways, fleetGateways) {
+		gateways = append(gateways, start("gateway", append(append(redis, s.flags...), "--gateway.id", fmt.Sprintf("gateway-%d", i), "--gateway.addr", "127.0.0.1:0",
 			"--gateway.peer-addr", "127.0.0.1:0", "--gateway.admin-addr", "127.0.0.1:0", "--kafka.topic.access", f.topic("access"))...))
 	}
+	at := func(p *lab.Process, what string) string {
+		line := p.WaitOutput("  "+what+" ", 30*time.Second)
+		_, url, ok := strings.Cut(line, "http://")
+		if !ok {
+			f.t.Fatalf("a process does not say where it listens: %q", line)
+		}
+		addr, _, _ := strings.Cut(strings.TrimSpace(url), "/")
+		return addr
+	}
 	for _, p := range caches {
-		p.WaitOutput("  cache ", 30*time.Second)
+		f.inner = append(f.inner, at(p, "cache"), at(p, "admin"))
 	}
 	counts.WaitOutput("  admin ", 30*time.Second)
 	for _, p := range gateways {
-		line := p.WaitOutput("  product pages ", 30*time.Second)
-		_, url, ok := strings.Cut(line, "http://")
-		if !ok {
-			f.t.Fatalf("a gateway does not say where it listens: %q", line)
-		}
-		addr, _, _ := strings.Cut(url, "/")
-		f.gateways = append(f.gateways, addr)
-		_, admin, _ := strings.Cut(p.WaitOutput("  admin ", 30*time.Second), "http://")
-		f.admins, f.pids = append(f.admins, "http://"+strings.TrimSpace(admin)), append(f.pids, p.Pid())
+		admin := at(p, "admin")
+		f.gateways, f.inner = append(f.gateways, at(p, "product pages")), append(f.inner, at(p, "gateway peers"), admin)
+		f.admins, f.pids = append(f.admins, "http://"+admin+"/"), append(f.pids, p.Pid())
 	}
 	f.settled()
 }

@@ -90,13 +90,20 @@ func (l *load) dial(addr string) *client {
 	if err != nil {
 		l.f.t.Fatal(err)
 	}
-	return &client{conn, bufio.NewReaderSize(conn, 16<<10)}
+	return &client{conn, bufio.NewReaderSize(conn, 4<<10)}
 }
 
 // get returns status 0 for anything that is no answer.
-func (c *client) get(path string) (status int, cacheStatus string) {
+func (c *client) get(path string) (status int, cacheStatus string) { return c.send(path, "") }
+
+// getAs asks as a load balancer does for a client.
+func (c *client) getAs(path, client string) (status int, cacheStatus string) {
+	return c.send(path, "X-Forwarded-For: "+client+"\r\n")
+}
+
+func (c *client) send(path, header string) (status int, cacheStatus string) {
 	c.SetDeadline(time.Now().Add(10 * time.Second))
-	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil {
+	if _, err := io.WriteString(c, "GET "+path+" HTTP/1.1\r\nHost: shop\r\n"+header+"\r\n"); err != nil {
 		return 0, err.Error()
 	}
 	length := 0

@@ -46,6 +46,15 @@
 // cannot turn the state back, prewarm_walk.go for the order in which a plan is
 // gone through, and prewarm_fill.go for the batches.
 //
+// Overload (overload.go): readers' pulls pass a gate (package admission) before
+// the lock and the origin's own bulkhead: sixteen for each request that the origin
+// may get at once, 4096 that wait; the rest is answered 503 with Retry-After at
+// once, or with an old copy. What the heap or Redis has passes no gate. Pulls that
+// end in 404 have a rate, UnknownRate, over all clients: when it is spent, ids that
+// Redis does not have are refused, 503, until it has come back. An absent id is
+// kept in the heap alone, apart (NegativeBytes, NegativeTTL); Redis gets no key for
+// it, only the tombstone of a document that it had.
+//
 // When a dependency is away:
 //
 //	Redis      answers come from the heap (marked stale) or from the origin, unstored; changes wait
@@ -61,5 +70,5 @@
 //
 // Metrics: eshop_degraded{kind,mode}, eshop_changes_total, eshop_change_lag_seconds, eshop_redis_repairs_total,
 // eshop_prewarm_documents_total, eshop_prewarm_running, eshop_prewarm_seconds, eshop_l1_*,
-// eshop_cache_*, eshop_bus_leader and those of the packages it uses.
+// eshop_cache_*, eshop_admission_*{gate="origin"}, eshop_bus_leader and those of the packages it uses.
 package cache

@@ -15,7 +15,9 @@
 //	404  no such product, no such page
 //	405  another method
 //	408  no whole request within the time for it; 413, 431: too long
-//	503  no copy anywhere and the origin fails; Retry-After says when to ask again
+//	429  this address has asked for too many ids that do not exist (unknown.go)
+//	503  no copy anywhere and the origin fails, or too much is asked for at once
+//	     (overload.go); Retry-After, with 429 too, says when to ask again
 //
 // Pages carry "Cache-Control: public, no-cache": browsers and proxies may keep
 // them and ask before each use, so nobody sees a price that has changed. Pages
@@ -57,6 +59,35 @@
 //
 // What a hit pays for it is one load of a word that changes with the switches
 // (degraded.go).
+//
+// # Overload
+//
+// A hit meets none of this. What L1 cannot answer is bounded in number
+// (Limits.Waiting) and, while the heap nears GOMEMLIMIT, refused. Redis and the
+// cache role, with the origin behind it, have a gate each (package admission): so
+// many calls at once, so many that wait, first come first served in calm, the
+// newest first once the queue has stood for a while; who could not be served in
+// time is told at once. A peer has so many connections, above which a page is
+// loaded here. Whoever is refused gets the older page that L1 may have, marked,
+// else 503 or 429 with a jittered Retry-After, no-store, a body of one line, and
+// in Cache-Status the reason:
+//
+//	eshop; fwd=uri-miss; detail="refused: cache role pressed; owner=gw-1"
+//
+//	waiting               as many requests wait as may, in all or for this page
+//	memory                the heap nears GOMEMLIMIT
+//	unknown               429: the address has spent its rate for unknown ids
+//	redis …, cache role … full, late or pressed: see package admission
+//
+// An id that does not exist costs an entry among the negative ones, which evict
+// no others, for NegativeTTL; Redis never hears of it. The origin hears of it
+// once, or twice where it has a batch form, as long as neither the address has
+// spent UnknownRate here nor the cache role its own, which is for all addresses
+// together. Clients are told apart by their address, IPv6 ones by the first 64
+// bits; behind TrustedProxies by what these say, read from the end.
+//
+// Slow clients: a whole request has ReadTimeout, connections are bounded in all and
+// from each address, and what is above that is closed before anything is read.
 //
 // # Access log
 //
@@ -136,7 +167,8 @@
 // eshop_gateway_requests_total{layer,code}, eshop_gateway_request_seconds,
 // eshop_degraded{kind,mode}, eshop_degraded_answers_total{mode},
 // eshop_l1_bytes, eshop_l1_entries, eshop_l1_evictions_total{reason},
-// eshop_redis_repairs_total and the others of metrics.go; the access log's are
+// eshop_redis_repairs_total and the others of metrics.go; eshop_gateway_refused_total{reason},
+// eshop_admission_*{gate} and the others of overload_status.go; the access log's are
 // eshop_accesslog_* (above) and eshop_accesslog_records_total; the bus adds
 // eshop_invalidation_lag_seconds and the age of its watermark.
 //
@@ -163,4 +195,6 @@
 //	accesslog_books.go  what has become of each hit
 //	accesslog_near.go   which products may be about to become hot
 //	check.go     templates, before a start   degraded.go  an operator's switches
+//	overload.go  gates, refusals                unknown.go   ids that do not exist, by address
+//	overload_status.go what metrics and the admin API tell of both
 package gateway

@@ -193,6 +193,32 @@ func TestCallerLeaves(t *testing.T) {
 	})
 }
 
+// A slot that is handed to a caller which leaves at that moment is not lost.
+func TestLeavesAsItsTurnComes(t *testing.T) {
+	for range 100 {
+		synctest.Test(t, func(t *testing.T) {
+			g := admission.NewGate(admission.Config{Name: "x", Slots: 1, Queue: 1, Interval: time.Minute})
+			held, err := g.Enter(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			go func() {
+				if pass, err := g.Enter(ctx); err == nil {
+					pass.Leave()
+				}
+			}()
+			synctest.Wait()
+			cancel()
+			held.Leave()
+			synctest.Wait()
+			if st := g.State(); st.Running != 0 || st.Waiting != 0 {
+				t.Fatalf("afterwards: %+v", st)
+			}
+		})
+	}
+}
+
 func TestRetryAfterIsSpread(t *testing.T) {
 	seen := map[time.Duration]bool{}
 	for range 200 {

@@ -39,11 +39,11 @@ func TestAllDegraded(t *testing.T) {
 	if code, _ := r.do("POST", admin+"/api/degrade?kind=product&mode=no-origin&for=1h", ""); code != 401 {
 		t.Errorf("without the token: got %d, want 401", code)
 	}
-	if code, body := r.do("POST", admin+"/api/degrade?kind=product&mode=no-origin&for=1h&by=anna", "", "Authorization", "Bearer t0ken"); code != 200 {
+	if code, body := r.do("POST", admin+"/api/degrade?kind=product&mode=no-origin&for=1h&by=oncall", "", "Authorization", "Bearer t0ken"); code != 200 {
 		t.Fatalf("set: got %d %s", code, body)
 	}
 	for path, words := range map[string]string{
-		"/api/degrade": `"by": "anna at 127.0.0.1"`, "/api/status": `"by": "anna at 127.0.0.1"`, "/status": "anna at 127.0.0.1",
+		"/api/degrade": `"by": "oncall at 127.0.0.1"`, "/api/status": `"by": "oncall at 127.0.0.1"`, "/status": "oncall at 127.0.0.1",
 		"/api/explain?kind=product&id=1": `"mode": "no-origin"`,
 	} {
 		shows(admin+path, 200, words)
@@ -68,7 +68,7 @@ func TestAllDegraded(t *testing.T) {
 	shows(page(1), 200, "Quilted kettle")
 	shows(page(2), 200, "<html")
 	lab.Until(t, 10*time.Second, func(context.Context) error {
-		if _, body := r.do("GET", admin+"/api/status", ""); strings.Contains(body, "anna") {
+		if _, body := r.do("GET", admin+"/api/status", ""); strings.Contains(body, "oncall") {
 			return errors.New("the status still tells of the switch")
 		}
 		return nil

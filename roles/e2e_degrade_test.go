@@ -47,7 +47,7 @@ func scenarioDegrade(t *testing.T, f *fleet) {
 		f.edit(http.MethodPut, "/products/300", fmt.Sprintf(`{"price":30%d.5}`, i))
 		f.change(`{"serviceId":"productInfoService","productId":300}`)
 		eachShows("the page before", page(300), price(fmt.Sprintf("30%d.5", i)))
-		if _, err := operator.Set(t.Context(), "product", mode, time.Hour, "anna"); err != nil {
+		if _, err := operator.Set(t.Context(), "product", mode, time.Hour, "oncall"); err != nil {
 			t.Fatal(err)
 		}
 		eachShows("the switch", page(300), func(a answer) bool {
@@ -78,9 +78,9 @@ func scenarioDegrade(t *testing.T, f *fleet) {
 			t.Errorf("%d pulls while there is to be none", n-before)
 		}
 		if mode == degrade.NoOrigin {
-			_, err = operator.Clear(t.Context(), "product", mode, "anna")
+			_, err = operator.Clear(t.Context(), "product", mode, "oncall")
 		} else {
-			_, err = operator.Set(t.Context(), "product", mode, time.Second, "anna")
+			_, err = operator.Set(t.Context(), "product", mode, time.Second, "oncall")
 		}
 		if err != nil {
 			t.Fatal(err)

@@ -70,7 +70,7 @@ func TestAPI(t *testing.T) {
 			{"DELETE", "", "secret", 400, "* for all"},
 			{"DELETE", "?kind=product&mode=all", "secret", 400, "mode"},
 			{"GET", "", "", 200, `"switches": []`},
-			{"POST", "?kind=product&mode=no-origin&for=1h&by=anna", "secret", 200, `"by": "anna at 127.0.0.1"`},
+			{"POST", "?kind=product&mode=no-origin&for=1h&by=oncall", "secret", 200, `"by": "oncall at 127.0.0.1"`},
 			{"POST", "?kind=*&mode=stale-only&for=15m", "secret", 200, `"by": "127.0.0.1"`},
 		} {
 			if code, body := ask(tt.method, tt.query, tt.token); code != tt.want || !strings.Contains(body, tt.says) {
@@ -78,7 +78,7 @@ func TestAPI(t *testing.T) {
 			}
 		}
 		e.shows(p, "*.stale-only product.no-origin")
-		if code, body := ask("GET", "", ""); code != 200 || strings.Count(body, `"until"`) != 2 || !strings.Contains(body, `"by": "anna at 127.0.0.1"`) {
+		if code, body := ask("GET", "", ""); code != 200 || strings.Count(body, `"until"`) != 2 || !strings.Contains(body, `"by": "oncall at 127.0.0.1"`) {
 			e.Errorf("GET: %d %s", code, body)
 		}
 		if got := fmt.Sprint(len(p.Explain("product")), len(p.Explain("shop")), len(p.Status())); got != "2 1 2" {

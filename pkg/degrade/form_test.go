@@ -7,7 +7,7 @@ import (
 )
 
 func TestForm(t *testing.T) {
-	good := Switch{Kind: "product", Mode: NoOrigin, By: "anna \"é\" at 10.0.0.1", Since: 1_700_000_000_000, Until: 1_700_000_900_000}
+	good := Switch{Kind: "product", Mode: NoOrigin, By: "oncall \"é\" at 10.0.0.1", Since: 1_700_000_000_000, Until: 1_700_000_900_000}
 	for _, s := range []Switch{good, {Kind: Every, Mode: StaleOnly, Since: 1, Until: 1001}, {Kind: "a-9", Mode: StaleOnly, Since: 5, Until: 5 + MaxFor.Milliseconds()}} {
 		b, err := encode(s)
 		if err != nil {
@@ -44,7 +44,7 @@ func TestForm(t *testing.T) {
 // that is read as the same.
 func FuzzNode(f *testing.F) {
 	for name, data := range map[string]string{
-		"product.no-origin": `{"by":"anna","since":1700000000000,"until":1700000900000}`,
+		"product.no-origin": `{"by":"oncall","since":1700000000000,"until":1700000900000}`,
 		"*.stale-only":      `{"since":1,"until":86400001}`,
 		"product.":          `{}`, "..": `null`, "a.b.no-origin": `[]`, "shop.stale-only": `{"since":-1,"until":9223372036854775807}`,
 		"x.no-origin": `{"since":1e3,"until":2000}`, "y.no-origin": `{"by":"\ud800","since":1,"until":2000}`,

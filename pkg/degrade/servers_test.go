@@ -149,14 +149,14 @@ func (e *env) shows(p *process, want string) {
 
 func (e *env) set(p *process, kind string, mode Modes, length time.Duration) {
 	e.Helper()
-	if _, err := p.Set(e.Context(), kind, mode, length, "anna"); err != nil {
+	if _, err := p.Set(e.Context(), kind, mode, length, "oncall"); err != nil {
 		e.Fatal(err)
 	}
 }
 
 func (e *env) clear(p *process, kind string, modes Modes, want string) {
 	e.Helper()
-	ended, err := p.Clear(e.Context(), kind, modes, "anna")
+	ended, err := p.Clear(e.Context(), kind, modes, "oncall")
 	if got := strings.Join(ended, " "); err != nil || got != want {
 		e.Fatalf("clear: got %q, %v, want %q", got, err, want)
 	}
@@ -174,7 +174,7 @@ func TestSetAndClear(t *testing.T) {
 			if got := p.Of("shop"); got != NoOrigin {
 				t.Errorf("shop: %v, want that of every kind", got)
 			}
-			if err := p.Forbids("product", StaleOnly); err == nil || !strings.Contains(err.Error(), "set by anna") {
+			if err := p.Forbids("product", StaleOnly); err == nil || !strings.Contains(err.Error(), "set by oncall") {
 				t.Errorf("product: %v, want an error that names the author", err)
 			}
 		}
@@ -186,10 +186,10 @@ func TestSetAndClear(t *testing.T) {
 		e.shows(b, "*.no-origin product.stale-only") // by its time
 		e.clear(a, Every, NoOrigin|StaleOnly, "*.no-origin product.stale-only shop.no-origin")
 		e.shows(b, "")
-		if n := b.log.count(`msg="no longer degraded"`); b.log.count(`msg=degraded kind=product mode=no-origin by=anna`) != 1 || n != 4 || n != b.log.count("how=expired")+b.log.count("how=cleared") {
+		if n := b.log.count(`msg="no longer degraded"`); b.log.count(`msg=degraded kind=product mode=no-origin by=oncall`) != 1 || n != 4 || n != b.log.count("how=expired")+b.log.count("how=cleared") {
 			t.Errorf("the log does not tell each change once:\n%s", b.log.text.String())
 		}
-		if _, err := a.Set(e.Context(), "product", NoOrigin, MaxFor+time.Second, "anna"); err == nil {
+		if _, err := a.Set(e.Context(), "product", NoOrigin, MaxFor+time.Second, "oncall"); err == nil {
 			t.Error("a switch for more than a day was set")
 		}
 	})
@@ -204,7 +204,7 @@ func TestSwitchesAreBounded(t *testing.T) {
 				e.set(p, fmt.Sprint("k", i), mode, time.Hour)
 			}
 		}
-		if _, err := p.Set(e.Context(), "one-more", NoOrigin, time.Hour, "anna"); !errors.Is(err, ErrFull) {
+		if _, err := p.Set(e.Context(), "one-more", NoOrigin, time.Hour, "oncall"); !errors.Is(err, ErrFull) {
 			t.Errorf("one too many: %v, want ErrFull", err)
 		}
 		e.set(p, "k7", NoOrigin, time.Hour)
@@ -300,14 +300,14 @@ func TestRandomOperators(t *testing.T) {
 			for range 12 {
 				p, kind, mode := operators[r.IntN(2)], []string{"product", "shop", Every}[r.IntN(3)], All()[r.IntN(2)]
 				if r.IntN(3) > 0 {
-					s, err := p.Set(e.Context(), kind, mode, time.Hour, "anna")
+					s, err := p.Set(e.Context(), kind, mode, time.Hour, "oncall")
 					if err != nil {
 						e.Fatal(err)
 					}
 					want[s.node()] = s
 					continue
 				}
-				ended, err := p.Clear(e.Context(), kind, mode, "anna")
+				ended, err := p.Clear(e.Context(), kind, mode, "oncall")
 				if err != nil {
 					e.Fatal(err)
 				}

@@ -86,7 +86,7 @@ func TestNoOrigin(t *testing.T) {
 					w.load(i, shop(3))
 				}
 				w.load(0, product(9)) // in Redis only, for the other process
-				w.degrade(0, http.MethodPost, "kind=product&mode=no-origin&by=anna&for=1h")
+				w.degrade(0, http.MethodPost, "kind=product&mode=no-origin&by=oncall&for=1h")
 				before := w.pulls()
 				for i, want := range []docapi.Layer{docapi.LayerL1, docapi.LayerRedis} {
 					if got := w.load(i, product(9)); got.Layer != want || got.Stale || got.Document.State != catalog.Live {
@@ -96,7 +96,7 @@ func TestNoOrigin(t *testing.T) {
 				for i, r := range w.roles {
 					_, err := r.Load(t.Context(), docapi.Request{Key: product(8)})
 					var u *docapi.Unavailable
-					if !errors.As(err, &u) || u.RetryAfter < time.Second || u.RetryAfter > 30*time.Second || !strings.Contains(u.Reason, "set by anna at") {
+					if !errors.As(err, &u) || u.RetryAfter < time.Second || u.RetryAfter > 30*time.Second || !strings.Contains(u.Reason, "set by oncall at") {
 						t.Errorf("process %d, nothing there: %v, want Unavailable with a time and the author", i, err)
 					}
 					res := r.LoadMany(t.Context(), []docapi.Request{{Key: product(7)}, {Key: product(8)}, {Key: shop(3)}, {Key: product(1000 + int64(i))}})
@@ -126,7 +126,7 @@ func TestNoOrigin(t *testing.T) {
 				if got := w.load(1, product(7)); strings.Contains(string(got.Document.Body), "4711") {
 					t.Error("a change was applied that was to wait")
 				}
-				if _, text := w.admin(1, http.MethodGet, "/api/explain?kind=product&id=7"); !strings.Contains(text, `"mode": "no-origin"`) || !strings.Contains(text, `"by": "anna at 127.0.0.1"`) {
+				if _, text := w.admin(1, http.MethodGet, "/api/explain?kind=product&id=7"); !strings.Contains(text, `"mode": "no-origin"`) || !strings.Contains(text, `"by": "oncall at 127.0.0.1"`) {
 					t.Errorf("explain does not tell of the switch: %s", text)
 				}
 				if end == "by hand" {

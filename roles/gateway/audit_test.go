@@ -32,7 +32,9 @@ func (w *world) audited(share int) (g *Role, value func(name string, labels ...s
 		w.t.Fatal(err)
 	}
 	w.running("gw-audit", g.Run)
-	w.until("the bus vouches", func() (bool, string) { return ready.OK() && !g.trust().Behind(time.Now().UnixNano()), fmt.Sprint(ready.Reasons()) })
+	w.until("the bus vouches", func() (bool, string) {
+		return ready.OK() && !g.trust().Behind(time.Now().UnixNano()), fmt.Sprint(ready.Reasons())
+	})
 	return g, func(name string, labels ...string) (sum float64) {
 		families, err := registry.Gather()
 		if err != nil {

@@ -24,7 +24,7 @@ func (g *rig) switchOn(on map[string]degrade.Modes) {
 	for kind, modes := range on {
 		for _, mode := range degrade.All() {
 			if modes.Has(mode) {
-				list = append(list, degrade.Switch{Kind: kind, Mode: mode, By: "anna", Since: now, Until: now + degrade.MaxFor.Milliseconds()})
+				list = append(list, degrade.Switch{Kind: kind, Mode: mode, By: "oncall", Since: now, Until: now + degrade.MaxFor.Milliseconds()})
 			}
 		}
 	}
@@ -263,7 +263,7 @@ func TestSwitchesOfAFleet(t *testing.T) {
 		fetch(t, gateways[owner], "/product/7")
 		set := func(kind string, mode degrade.Modes, length time.Duration) {
 			t.Helper()
-			if _, err := gateways[0].degraded.client.Set(t.Context(), kind, mode, length, "anna"); err != nil {
+			if _, err := gateways[0].degraded.client.Set(t.Context(), kind, mode, length, "oncall"); err != nil {
 				t.Fatal(err)
 			}
 			for _, g := range gateways {
@@ -303,7 +303,7 @@ func TestSwitchesOfAFleet(t *testing.T) {
 		next = product(3, 30, "4999")
 		w.put(next)
 		w.announce(next)
-		if _, err := other.degraded.client.Set(t.Context(), "product", degrade.StaleOnly, time.Second, "anna"); err != nil { // written over: over soon
+		if _, err := other.degraded.client.Set(t.Context(), "product", degrade.StaleOnly, time.Second, "oncall"); err != nil { // written over: over soon
 			t.Fatal(err)
 		}
 		for _, g := range gateways {
@@ -320,7 +320,7 @@ func TestExplainLooksEverywhere(t *testing.T) {
 	g := newRig(t, nil)
 	g.switchOn(map[string]degrade.Modes{"product": degrade.StaleOnly})
 	text := fmt.Sprint(g.explain(context.Background(), keyP7))
-	if !strings.Contains(text, "stale-only anna") || !strings.Contains(text, "redisMaster") {
+	if !strings.Contains(text, "stale-only oncall") || !strings.Contains(text, "redisMaster") {
 		t.Error(text)
 	}
 	if got := g.redis.GetMany(t.Context(), []catalog.Key{keyP7}, rediscluster.FromMaster); len(got) != 1 {

@@ -149,13 +149,13 @@ func newWorldOn(t testing.TB, given embedded.Config, n int, adjust func(*cache.C
 	return w
 }
 
-// config is that of the i-th cache process. It starts no prewarm by itself: tests
-// of other things must not meet one.
+// config is that of the i-th cache process. It starts no prewarm by itself and audits
+// nothing: tests of other things must not meet either.
 func (w *world) config(i int, originURL string) cache.Config {
 	return cache.Config{ID: fmt.Sprintf("cache-%d", i), Addr: "127.0.0.1:0",
 		Redis: rediscluster.Config{Addrs: w.redis}, Kafka: w.kafka,
 		ZooKeeper: zookeeper.Config{Servers: w.zk, Root: "/" + w.name},
-		Origin:    origin.Config{BaseURL: originURL}, PrewarmCheck: -1,
+		Origin:    origin.Config{BaseURL: originURL}, PrewarmCheck: -1, Audit: -1,
 		TopicChange: w.topic("change"), TopicInvalidate: w.topic("invalidate"), TopicDead: w.topic("dead"), Group: w.topic("group")}
 }
 

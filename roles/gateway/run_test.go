@@ -162,9 +162,11 @@ func (w *world) gateway(id string) *Role {
 	return r
 }
 
+// config is that of a gateway that audits nothing: tests of other things must not
+// meet what it finds.
 func (w *world) config(id string) Config {
 	return Config{ID: id, Addr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", ClusterToken: "secret", TopicInvalidate: w.name, TopicAccess: w.name + ".access",
-		Redis: w.redis, Kafka: w.kafka, ZooKeeper: w.zk}
+		Redis: w.redis, Kafka: w.kafka, ZooKeeper: w.zk, Audit: -1}
 }
 
 func (w *world) until(what string, met func() (bool, string)) {

@@ -136,7 +136,7 @@ func TestAll(t *testing.T) {
 	}
 	missing := []string{
 		"gateway_requests_total", "gateway_request_seconds", "l1_bytes", "l1_entries", "l1_evictions_total", "origin_pulls_total", "changes_total", "change_lag_seconds",
-		"invalidation_lag_seconds", "redis_repairs_total", "lock_wait_seconds", "breaker_state", "ready",
+		"invalidation_lag_seconds", "redis_repairs_total", "staleness_seconds", "consistency_violations_total", "lock_wait_seconds", "breaker_state", "ready",
 		"degraded", "degraded_answers_total", "accesslog_dropped_total", "hotcount_events_total", "hotcount_lag_records", "hot_keys", "hot_detection_seconds", "embedded_redis_keys",
 	}
 	lab.Until(t, 10*time.Second, func(context.Context) error {

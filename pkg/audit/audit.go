@@ -47,8 +47,10 @@ type Deps struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
 	Heap     Heap
-	Redis    Redis
-	Floor    *invalidation.Floor
+	// Layers are those of the heap's copies: their metrics are there from the start.
+	Layers []string
+	Redis  Redis
+	Floor  *invalidation.Floor
 	// Changed is told of a later document as if the bus had brought it; the floor
 	// has been raised.
 	Changed func(catalog.Invalidation)
@@ -94,7 +96,7 @@ func New(cfg Config, deps Deps) (*Auditor, error) {
 	}
 	a := &Auditor{cfg: cfg, deps: deps, log: deps.Log, below: map[catalog.Key]suspicion{}}
 	var err error
-	if a.metrics, err = newMetrics(deps.Registry); err != nil {
+	if a.metrics, err = newMetrics(deps.Registry, deps.Layers); err != nil {
 		return nil, err
 	}
 	if a.seen, err = newSightings(); err != nil {

@@ -13,7 +13,7 @@ type metrics struct {
 	copies     *prometheus.CounterVec
 }
 
-func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+func newMetrics(reg prometheus.Registerer, layers []string) (*metrics, error) {
 	m := &metrics{
 		staleness: prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "eshop_staleness_seconds",
 			Help:    "How long a copy that was served unmarked had been stale when the auditor found and ended it, by tier and by what it was compared with.",
@@ -26,6 +26,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	}
 	for _, invariant := range []string{"1", "3"} {
 		m.violations.WithLabelValues(invariant)
+	}
+	for _, layer := range layers {
+		m.staleness.WithLabelValues(layer, "redis")
+		m.staleness.WithLabelValues(layer, "origin")
 	}
 	if reg == nil {
 		return m, nil

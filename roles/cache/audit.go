@@ -15,7 +15,7 @@ import (
 // origin.
 func (r *Role) newAuditor(reg prometheus.Registerer) (*audit.Auditor, error) {
 	return audit.New(audit.Config{Rate: r.cfg.Audit, OriginShare: r.cfg.AuditOrigin}, audit.Deps{
-		Log: r.log, Registry: reg, Heap: audited{r}, Redis: r.store, Floor: r.floor, Changed: r.Changed,
+		Log: r.log, Registry: reg, Heap: audited{r}, Layers: []string{"document"}, Redis: r.store, Floor: r.floor, Changed: r.Changed,
 		Revalidate: r.revalidate, Repair: r.reconciler.lost})
 }
 

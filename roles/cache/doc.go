@@ -55,6 +55,14 @@
 // kept in the heap alone, apart (NegativeBytes, NegativeTTL); Redis gets no key for
 // it, only the tombstone of a document that it had.
 //
+// A failover of Redis may lose writes that it has acknowledged. Each process
+// compares the recently changed documents it owns with the masters after every
+// change of the topology, at its start and every five minutes, and pulls those
+// that are older again (reconcile.go). The auditor (audit.go, package audit)
+// compares copies of the heap with Redis and the origin all the time. Each repair
+// is counted under what found it and logged with kind, id, cause, the stamp found
+// and the one expected.
+//
 // When a dependency is away:
 //
 //	Redis      answers come from the heap (marked stale) or from the origin, unstored; changes wait
@@ -68,7 +76,8 @@
 // announcements waits for Kafka. What fails otherwise is tried again at its end,
 // three times, and then left to the next read.
 //
-// Metrics: eshop_degraded{kind,mode}, eshop_changes_total, eshop_change_lag_seconds, eshop_redis_repairs_total,
+// Metrics: eshop_degraded{kind,mode}, eshop_changes_total, eshop_change_lag_seconds, eshop_redis_repairs_total{cause},
+// eshop_cache_reconciled_total, eshop_staleness_seconds, eshop_consistency_violations_total,
 // eshop_prewarm_documents_total, eshop_prewarm_running, eshop_prewarm_seconds, eshop_l1_*,
 // eshop_cache_*, eshop_admission_*{gate="origin"}, eshop_bus_leader and those of the packages it uses.
 package cache

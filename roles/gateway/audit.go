@@ -18,7 +18,7 @@ import (
 // role, with the origin.
 func (r *Role) newAuditor(reg prometheus.Registerer) (*audit.Auditor, error) {
 	return audit.New(audit.Config{Rate: r.cfg.Audit, OriginShare: r.cfg.AuditOrigin}, audit.Deps{
-		Log: r.log, Registry: reg, Heap: audited{r}, Redis: r.redis, Floor: r.floor, Changed: bus{r}.Changed,
+		Log: r.log, Registry: reg, Heap: audited{r}, Layers: []string{"page", "document"}, Redis: r.redis, Floor: r.floor, Changed: bus{r}.Changed,
 		Revalidate: r.revalidate, Repair: r.repair})
 }
 

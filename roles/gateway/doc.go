@@ -167,8 +167,12 @@
 // eshop_gateway_requests_total{layer,code}, eshop_gateway_request_seconds,
 // eshop_degraded{kind,mode}, eshop_degraded_answers_total{mode},
 // eshop_l1_bytes, eshop_l1_entries, eshop_l1_evictions_total{reason},
-// eshop_redis_repairs_total and the others of metrics.go; eshop_gateway_refused_total{reason},
-// eshop_admission_*{gate} and the others of overload_status.go; the access log's are
+// eshop_redis_repairs_total{cause} and the others of metrics.go; eshop_gateway_refused_total{reason},
+// eshop_admission_*{gate} and the others of overload_status.go;
+// eshop_staleness_seconds and eshop_consistency_violations_total of the auditor
+// (audit.go), which compares copies in L1 with Redis and, by way of the cache role,
+// with the origin; what it counts as stale or as a violation says package audit.
+// The access log's are
 // eshop_accesslog_* (above) and eshop_accesslog_records_total; the bus adds
 // eshop_invalidation_lag_seconds and the age of its watermark.
 //
@@ -197,4 +201,5 @@
 //	check.go     templates, before a start   degraded.go  an operator's switches
 //	overload.go  gates, refusals                unknown.go   ids that do not exist, by address
 //	overload_status.go what metrics and the admin API tell of both
+//	audit.go     L1 as the auditor sees it
 package gateway

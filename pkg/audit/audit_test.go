@@ -101,12 +101,15 @@ func TestAgainstTheOrigin(t *testing.T) {
 				s.heap[key(1)], s.master[key(1)] = d, d
 				time.Sleep(time.Minute)
 				s.origin[key(1)] = doc(1, c.version(d), 30)
-				s.run()
+				stop := s.run()
 				time.Sleep(9500 * time.Millisecond)
-				if s.pulls != 0 {
-					t.Errorf("%d pulls for 9 copies, want none", s.pulls)
-				}
+				s.do(func() {
+					if s.pulls != 0 {
+						t.Errorf("%d pulls for 9 copies, want none", s.pulls)
+					}
+				})
 				time.Sleep(time.Second)
+				stop()
 				if n, sum := s.value("eshop_staleness_seconds", "against=origin"), s.seconds("origin"); n != 1 || sum < c.age.Seconds()-1 || sum > c.age.Seconds()+1 {
 					t.Errorf("%v observations of %v s, want 1 of %v", n, sum, c.age)
 				}
@@ -171,10 +174,11 @@ func TestInvariant3ServedBelowTheFloor(t *testing.T) {
 			s.heap[key(id)], s.master[key(id)] = doc(id, 1, 10), doc(id, 1, 10)
 			s.floor.Raise(key(id), catalog.Stamp{Version: 2, Token: 20})
 		}
-		s.run()
+		stop := s.run()
 		time.Sleep(1100 * time.Millisecond) // one look
 		s.Changed(catalog.Invalidation{Key: key(1), Stamp: catalog.Stamp{Version: 2, Token: 20}})
 		time.Sleep(5 * time.Second)
+		stop()
 		if n, all := s.value("eshop_consistency_violations_total", "invariant=3"), s.violations(); n != 1 || all != 1 {
 			t.Errorf("%v violations of invariant 3 of %v, want 1 of 1", n, all)
 		}

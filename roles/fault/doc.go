@@ -49,6 +49,7 @@
 //	   race_test.go: not under the race detector)
 //	g  everything is so within two minutes of healing (at rest: seconds); nothing is restarted
 //	   but what was killed
+//	h  no auditor of a gateway or a cache process counts a violation
 //
 // Where changes have to wait — Redis, ZooKeeper or Kafka wholly away — a gateway
 // that has no copy gets one from the origin and shows it, while the others go on
@@ -68,6 +69,7 @@
 //	quiet_test.go      rules c and d             world_test.go    servers and fleet
 //	backwards_test.go  stamps that go back       ports_test.go    addresses that stay
 //	holders_test.go    paused holders of locks   list_test.go     the list below
+//	audited_test.go    rule h
 //
 // # Scenarios
 //

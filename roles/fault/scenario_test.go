@@ -87,6 +87,7 @@ func (s scenario) run(t *testing.T, w *world, number int) row {
 	}
 	<-time.After(300 * time.Millisecond)
 	tr.end()
+	tr.audited()
 	stopWatching()
 	if lost := <-back; !s.loses {
 		for _, text := range lost {

@@ -52,7 +52,8 @@ type world struct {
 	producer  *kafka.Producer
 	admin     sarama.ClusterAdmin
 	offsets   sarama.Client
-	dead      int64 // letters of earlier scenarios, which were reported there
+	dead      int64              // letters of earlier scenarios, which were reported there
+	alarms    map[string]float64 // of the auditors, by process, in earlier scenarios
 }
 
 // member is one process of the fleet.
@@ -72,7 +73,7 @@ func (w *world) members() []*member {
 
 func newWorld(t testing.TB) *world {
 	t.Helper()
-	w := &world{t: t, name: lab.Name(t), shop: startShop(t)}
+	w := &world{t: t, name: lab.Name(t), shop: startShop(t), alarms: map[string]float64{}}
 	w.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 100, DisableCompression: true}, Timeout: 9 * time.Second}
 	t.Cleanup(w.client.CloseIdleConnections)
 	w.kafka, w.redis, w.zookeeper = lab.KafkaNew(t, lab.Linked()), lab.RedisNew(t, lab.Linked()), lab.ZooKeeperNew(t, lab.Linked())
@@ -151,10 +152,10 @@ func (w *world) start() {
 		case "gateway":
 			peer := ports.take(w.t)
 			m.link = lab.NewLink(w.t, peer)
-			args = append(args, "--gateway.peer-addr", peer, "--gateway.advertise-addr", m.link.Addr())
+			args = append(args, "--gateway.peer-addr", peer, "--gateway.advertise-addr", m.link.Addr(), "--gateway.audit", "100")
 		case "cache":
 			m.link = lab.NewLink(w.t, m.addr)
-			args = append(args, "--cache.advertise-addr", m.link.Addr())
+			args = append(args, "--cache.advertise-addr", m.link.Addr(), "--cache.audit", "100")
 		}
 		ports.release() // now: the process takes them
 		m.Process = lab.Start(w.t, lab.Command{Path: binary, Dir: dir, Env: []string{runAsEshop + "=1"}, Args: args})

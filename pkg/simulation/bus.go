@@ -17,7 +17,6 @@ type follower struct {
 	receiver   *invalidation.Receiver
 	known      bool // that there are partitions
 	next       [partitions]int
-	target     [partitions]int
 	generation uint64
 	lastGap    int64                    // unix nanoseconds
 	mark       int64                    // with Wiring.Mark: until when the ticker found the bus alive
@@ -56,7 +55,7 @@ func (f *follower) read(t *task, i int32) {
 	w := f.p.w
 	log := &w.bus[i]
 	t.wait("find the beginning of the bus", func() bool { return w.feed.reaches(f.p) })
-	f.next[i], f.target[i], f.known = log.since(w.now-replay), log.end(), true
+	f.next[i], f.known = log.since(w.now-replay), true
 	for {
 		t.wait("read the bus", func() bool { return w.feed.reaches(f.p) && f.next[i] < log.end() })
 		if from := f.next[i]; from < log.first {
@@ -75,16 +74,6 @@ func (f *follower) read(t *task, i int32) {
 		}
 		f.next[i]++
 	}
-}
-
-// caughtUp: all that was on the bus when reading began has been handled.
-func (f *follower) caughtUp() bool {
-	for i := range partitions {
-		if !f.known || f.next[i] < f.target[i] {
-			return false
-		}
-	}
-	return true
 }
 
 // handler is what the bus tells a process.

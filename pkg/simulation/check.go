@@ -18,10 +18,11 @@ type checker struct {
 	// applied yet. Until then those states, and later ones, are not public: the
 	// copies of what was before outrank them, as they should.
 	forces [documents][]int
-	// gone is whether Redis lost what it had acknowledged, and whole when it last
-	// had all again that was announced.
-	gone  [documents]bool
-	whole [documents]int64
+	// stored is the latest state Redis has acknowledged; gone is whether it lost that,
+	// and whole when it last had it again.
+	stored [documents]int
+	gone   [documents]bool
+	whole  [documents]int64
 	// tombs are the states that the pulls saw which found no document, by token.
 	tombs map[int64]int
 	// pulling are the pulls under way by holders of the key's lock.
@@ -45,7 +46,11 @@ func (c *checker) wrote(before, doc catalog.Document, out rediscluster.Outcome) 
 	if after.State != catalog.Absent && after.Stamp.Token == 0 {
 		c.w.violate(5, "Redis holds a copy of %v that no token fences", doc.Key)
 	}
-	if n := number(doc.Key); c.gone[n] && c.restored(doc.Key) {
+	n := number(doc.Key)
+	if out.Accepted {
+		c.stored[n] = max(c.stored[n], c.place(after))
+	}
+	if c.gone[n] && c.restored(doc.Key) {
 		c.gone[n], c.whole[n] = false, c.w.now
 	}
 }
@@ -57,10 +62,10 @@ func (c *checker) truth(doc catalog.Document, where string) {
 	}
 }
 
-// restored reports whether Redis holds what was announced last, or later.
+// restored reports whether Redis holds the latest it has acknowledged.
 func (c *checker) restored(k catalog.Key) bool {
 	doc, _ := rediscluster.ParseHash(k, c.w.redis.master.read(name(k)))
-	return doc.State != catalog.Absent && c.place(doc) >= len(c.public[number(k)])-1
+	return doc.State != catalog.Absent && c.place(doc) >= c.stored[number(k)]
 }
 
 // place is which state a copy is of, -1 if it never was. All deletions look

@@ -140,7 +140,7 @@ func (c *cache) pullLocked(t *task, k catalog.Key, min catalog.Stamp, again bool
 	if out.Accepted && readErr == nil && stored.Stamp.Less(announced) {
 		c.w.events.note("documents below the floor in Redis that were repaired")
 	}
-	if c.w.cfg.Wiring.SilentRepairs && out.Changed || !c.w.cfg.Wiring.SilentRepairs && coherence.Tells(out, stored, announced) {
+	if coherence.Tells(out, stored, announced) {
 		inv := catalog.Invalidation{Key: k, Stamp: written.Stamp, State: written.State.String()}
 		c.floor.Raise(k, inv.Stamp)
 		place := c.w.check.place(written)

@@ -203,7 +203,7 @@ func (g *gateway) fromCache(t *task, k catalog.Key, v moment) (p *page, marked, 
 		return nil, false, false
 	}
 	switch {
-	case !r.stale && (g.w.cfg.Wiring.SecondHand || g.trust().TakesWord(g.nanos(), r.heap && r.doc.State != catalog.Absent)):
+	case !r.stale && g.trust().TakesWord(g.nanos(), r.heap && r.doc.State != catalog.Absent):
 		p, ok := g.keep(t, r.doc, v, min)
 		return p, false, !ok
 	case r.doc.State == catalog.Absent || r.doc.Stamp.Less(g.least(k)):

@@ -14,8 +14,6 @@ type Wiring struct {
 	NoFloor       bool // nothing that the bus announced is remembered
 	ConstantToken bool // every lock node has the same token
 	PlainSet      bool // a write into Redis does not compare
-	SilentRepairs bool // a repair that changes no byte is not announced
-	SecondHand    bool // what another process had in memory counts as verified now, though nothing is heard from the bus
 	Mark          bool // whether the bus is behind is a mark that a ticker sets, and not a time
 }
 

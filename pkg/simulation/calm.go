@@ -39,9 +39,10 @@ func (w *world) member(i int) *process {
 	return w.gateways[i-caches].process
 }
 
-// settle lets all go on, in turn, until nothing is left to be done: for so long
-// at most.
+// settle lets all go on, in turn, until nothing is left to be done and heartbeats
+// have been heard: for so long at most.
 func (w *world) settle(ms int64) {
+	heard := w.now + 3*heartbeat
 	for end := w.now + ms; w.now < end && w.violation == ""; {
 		w.now += 500
 		for ready := w.ready(); len(ready) > 0 && w.violation == ""; ready = w.ready() {
@@ -55,7 +56,7 @@ func (w *world) settle(ms int64) {
 			w.redis.replicate()
 		}
 		w.zk.expire()
-		if !slices.ContainsFunc(w.tasks, func(t *task) bool { return !t.background && !t.over }) {
+		if w.now >= heard && !slices.ContainsFunc(w.tasks, func(t *task) bool { return !t.background && !t.over }) {
 			return
 		}
 	}

@@ -73,7 +73,7 @@ func (w *world) countLog() {
 			w.events.note("log: moves of the partition")
 		default:
 			s := &c.senders[w.choices.below(2)]
-			s.boot, s.sequence = c.now+s.skew, 0
+			s.boot, s.sequence = max(s.boot+1, c.now+s.skew), 0 // two runs never begin in one millisecond
 			w.events.note("log: restarts of a sender")
 		}
 		c.now += int64(w.choices.below(60))

@@ -62,18 +62,24 @@ done
 
 say "tests, with the race detector, on embedded and real servers"
 go build -o "$lab/testreport" ./testdata/testreport
-mapfile -t raced < <(go list "${packages[@]}" | grep -v '/roles/fault$')
+mapfile -t listed < <(go list "${packages[@]}")
+mapfile -t raced < <(printf '%s\n' "${listed[@]}" | grep -v '/roles/fault$')
 if [ "${#raced[@]}" -gt 0 ]; then go test -json -race -shuffle=on -timeout 12m "${raced[@]}" | "$lab/testreport" -strict; fi
 
-# By itself and without the race detector: its processes are the product under load, and what they take and need is judged.
-mapfile -t faulty < <(go list "${packages[@]}" | grep '/roles/fault$')
-if [ "${#faulty[@]}" -gt 0 ]; then
-  say "fault suite, short form"
-  go test -json -timeout 12m "${faulty[@]}" | "$lab/testreport" -strict
-fi
-
-say "20,000 schedules of the protocol's simulation, which the race detector would slow down for nothing"
-go test -run '^TestSchedules$' ./pkg/simulation
+# Without the race detector: it would slow down for nothing what has no concurrency, and make processes late and large
+# that are judged by how soon they act and how much memory they need.
+for package in "${listed[@]}"; do
+  case $package in
+    */pkg/simulation)
+      say "20,000 schedules of the protocol's simulation"
+      go test -run '^TestSchedules$' "$package"
+      ;;
+    */roles/fault)
+      say "fault suite, short form"
+      go test -json -timeout 12m "$package" | "$lab/testreport" -strict
+      ;;
+  esac
+done
 
 # Only packages that have such functions are built once more without the race detector.
 packages_with() {

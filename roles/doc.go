@@ -34,5 +34,6 @@
 //	serve.go      one role with an admin listener as a process
 //	all.go, gateway.go, cache.go, hotcount.go, publish.go, bootstrap.go, version.go, health.go   one command each
 //
-// The packages below: all composes the roles in one process, gateway, cache and hotcount are the roles.
+// The packages below: all composes the roles in one process, gateway, cache and hotcount are the roles,
+// fault holds the fault suite.
 package roles

@@ -4,5 +4,5 @@
 //
 //	bus.go     Bus: until when the bus vouches for copies (invariant 8)
 //	admit.go   Admit, Outranks: which of two copies stays (invariants 1, 3)
-//	pull.go    what a pull may write, and what it is worth unwritten (invariants 1, 2, 5)
+//	pull.go    what a pull may write, who is told, and what it is worth unwritten (invariants 1, 2, 5)
 package coherence

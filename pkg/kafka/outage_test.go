@@ -149,22 +149,25 @@ func TestPausedBrokerDoesNotStopTheOthers24(t *testing.T) {
 	if _, err := kafka.EnsureTopics(t.Context(), c.config(), []kafka.Topic{{Name: topic, Partitions: 3, Replication: 1, Config: map[string]string{"min.insync.replicas": "1"}}}, kafka.Deps{}); err != nil {
 		t.Fatal(err)
 	}
-	described, err := c.admin(t).DescribeTopics([]string{topic})
-	if err != nil {
-		t.Fatal(err)
-	}
 	const paused = 1 // the node with broker id 2
 	var dead, alive []int32
-	for _, p := range described[0].Partitions {
-		if p.Leader == paused+1 {
-			dead = append(dead, p.ID)
-		} else {
-			alive = append(alive, p.ID)
+	admin := c.admin(t)
+	until(t, 30*time.Second, "every partition has a leader, one of them the broker that will be paused", func() bool { // not every broker knows a new topic at once
+		described, err := admin.DescribeTopics([]string{topic})
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if len(dead) == 0 || len(alive) == 0 {
-		t.Fatalf("leaders: %v of the paused broker, %v of others, want both", dead, alive)
-	}
+		dead, alive = nil, nil
+		for _, p := range described[0].Partitions {
+			switch {
+			case p.Leader == paused+1:
+				dead = append(dead, p.ID)
+			case p.Leader > 0:
+				alive = append(alive, p.ID)
+			}
+		}
+		return len(dead) > 0 && len(dead)+len(alive) == 3
+	})
 	p := c.producer(t, kafka.ProducerConfig{ManualPartition: true, MaxRecords: 400})
 	for id := range int32(3) {
 		send(t, p, kafka.Record{Topic: topic, Partition: id, Value: []byte("warm")})

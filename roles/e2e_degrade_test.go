@@ -64,6 +64,12 @@ func scenarioDegrade(t *testing.T, f *fleet) {
 		before := pulls()
 		f.edit(http.MethodPut, "/products/300", fmt.Sprintf(`{"price":31%d.5}`, i))
 		f.change(`{"serviceId":"productInfoService","productId":300}`)
+		if mode == degrade.StaleOnly {
+			// Until the owner has heard of it too, who has heard of it takes no page of the owner's.
+			eachShows("a page that is older than the change", page(300), func(a answer) bool {
+				return a.status == http.StatusOK && strings.Contains(a.header.Get("Cache-Status"), "stale;")
+			})
+		}
 		for range 30 {
 			for _, g := range f.gateways {
 				if a := f.get(g, page(300)); a.status != http.StatusOK || !strings.Contains(a.header.Get("Cache-Status"), "degraded="+mode.String()) {

@@ -154,8 +154,10 @@ func TestInvariant3FailoverLosesWrites(t *testing.T) {
 	victim := c.Master(slot)
 	replica := c.Replicas(victim)[0]
 	lab.Until(t, 10*time.Second, func(ctx context.Context) error {
-		if n, err := c.Do(ctx, victim, "WAIT", "1", "1000"); err != nil || n != "1" {
-			return fmt.Errorf("%q replicas in step, %v", n, err)
+		has, err := c.Do(ctx, victim, "DBSIZE")
+		got, bad := c.Do(ctx, replica, "DBSIZE")
+		if err != nil || bad != nil || has == "0" || got != has {
+			return fmt.Errorf("the replica has %q of %q keys, %v, %v", got, has, bad, err)
 		}
 		return nil
 	})

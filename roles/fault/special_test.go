@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"eshop/pkg/catalog"
@@ -41,27 +43,42 @@ func writesResume(tr *traffic) {
 func lostWrites(tr *traffic) {
 	w := tr.w
 	master := w.redis.Master(someSlot)
-	link := w.redis.Links()[slices.Index(w.redis.Nodes(), master)]
-	link.CutFrom(w.redis.Replicas(master)[0].Pid())
+	replica := w.redis.Replicas(master)[0]
 	for i := range int64(40) {
 		tr.extra = append(tr.extra, tr.base+fromExtra+i)
-	}
-	for _, key := range tr.extra {
-		tr.edit(key, catalog.OpUpdate)
 	}
 	stored := func(ctx context.Context, key int64) (number int64, err error) {
 		doc, err := w.store.Get(ctx, catalog.Key{Kind: "product", ID: key}, rediscluster.FromMaster)
 		number, _ = numberOn(string(doc.Body))
 		return number, err
 	}
-	lab.Until(tr.t, 30*time.Second, func(ctx context.Context) error {
+	write := func(number int64) {
 		for _, key := range tr.extra {
-			if n, err := stored(ctx, key); err != nil || n != 1 {
-				return fmt.Errorf("product %d is at write %d in Redis: %v", key, n, err)
+			tr.edit(key, catalog.OpUpdate)
+		}
+		lab.Until(tr.t, 30*time.Second, func(ctx context.Context) error {
+			for _, key := range tr.extra {
+				if n, err := stored(ctx, key); err != nil || n != number {
+					return fmt.Errorf("product %d is at write %d in Redis: %v", key, n, err)
+				}
 			}
+			return nil
+		})
+	}
+	write(1)
+	sent, err := replicated(tr.t.Context(), w.redis, master, "master_repl_offset:")
+	if err != nil {
+		tr.t.Fatal(err)
+	}
+	lab.Until(tr.t, 30*time.Second, func(ctx context.Context) error {
+		if got, err := replicated(ctx, w.redis, replica, "slave_repl_offset:"); err != nil || got < sent {
+			return fmt.Errorf("the replica has %d of %d bytes: %v", got, sent, err)
 		}
 		return nil
 	})
+	link := w.redis.Links()[slices.Index(w.redis.Nodes(), master)]
+	link.CutFrom(replica.Pid())
+	write(2)
 	for g := range gateways {
 		for _, key := range tr.extra {
 			tr.once(tr.t.Context(), g, popular, key)
@@ -72,15 +89,12 @@ func lostWrites(tr *traffic) {
 	w.redis.WaitMaster(someSlot, master, 30*time.Second)
 	lost := 0
 	for _, key := range tr.extra {
-		n, err := stored(tr.t.Context(), key)
-		if err != nil {
-			tr.t.Errorf("read product %d after the failover: %v", key, err)
-		}
-		if n == 0 {
+		// What cannot be read yet counts for not lost: there are more, or it has been repaired.
+		if n, err := stored(tr.t.Context(), key); err == nil && n == 1 {
 			lost++
 		}
 	}
-	tr.t.Logf("%d of %d documents are gone from Redis after the failover, or still are", lost, len(tr.extra))
+	tr.t.Logf("%d of %d documents have gone back in Redis with the failover, or are still to be repaired", lost, len(tr.extra))
 	lab.Until(tr.t, 30*time.Second, func(ctx context.Context) error { // without a request for any of them
 		if n := w.inFleet(ctx, "eshop_redis_repairs_total") - repaired; n == 0 || n < float64(lost) {
 			return fmt.Errorf("%v repairs of %d lost documents or more", n, lost)
@@ -89,4 +103,18 @@ func lostWrites(tr *traffic) {
 	})
 	link.Heal()
 	master.Restart()
+}
+
+// replicated reads a number of bytes from what a node says of its replication.
+func replicated(ctx context.Context, c *lab.RedisCluster, node *lab.Node, field string) (int64, error) {
+	text, err := c.Do(ctx, node, "INFO", "replication")
+	if err != nil {
+		return 0, fmt.Errorf("ask a node of its replication: %w", err)
+	}
+	_, rest, ok := strings.Cut(text, field)
+	line, _, _ := strings.Cut(rest, "\r\n")
+	if !ok {
+		return 0, fmt.Errorf("a node does not say %s", field)
+	}
+	return strconv.ParseInt(line, 10, 64)
 }

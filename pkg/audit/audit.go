@@ -51,6 +51,8 @@ type Deps struct {
 	Layers []string
 	Redis  Redis
 	Floor  *invalidation.Floor
+	// Spared reports whether nothing is to be asked about a kind now; nil: never.
+	Spared func(kind string) bool
 	// Changed is told of a later document as if the bus had brought it; the floor
 	// has been raised.
 	Changed func(catalog.Invalidation)

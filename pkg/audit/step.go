@@ -89,7 +89,9 @@ func (a *Auditor) keys(copies []Copy) (keys []catalog.Key) {
 		add(c.Key)
 	}
 	for _, key := range a.seen.again(1 + a.cfg.Rate/4) {
-		add(key)
+		if a.deps.Spared == nil || !a.deps.Spared(key.Kind) {
+			add(key)
+		}
 	}
 	return keys
 }

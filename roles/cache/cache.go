@@ -192,7 +192,7 @@ func (r *Role) Run(ctx context.Context) error {
 	// that could have something to announce.
 	g.Add("announcements", lifecycle.Started(r.announceLoop))
 	g.Add("refreshes", lifecycle.Started(r.refreshLoop))
-	g.Add("reconciliation", lifecycle.Started(r.reconciler.run))
+	g.Add("reconciliation", lifecycle.Started(r.informed(r.reconciler.run)))
 	g.Add("audit", lifecycle.Started(r.auditor.Run))
 	g.Add("prewarm", lifecycle.Started(r.prewarm.run))
 	g.Add("http", lifecycle.Started(r.serve))

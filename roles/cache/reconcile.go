@@ -24,6 +24,8 @@ import (
 // its documents have another owner only when its session has ended: that is why
 // a change of the topology is followed by a second look, reconcileAgain later.
 //
+// Kinds for which a degrade switch is on wait for the first look after its end.
+//
 // A document that is missing in Redis is left alone: nobody can be shown an old
 // copy of it, and one that was evicted for want of room must not come back.
 type reconciler struct {
@@ -96,7 +98,7 @@ func (c *reconciler) run(ctx context.Context) error {
 // look compares all documents of this process once, the latest changed first,
 // and returns how many it has to try again.
 func (c *reconciler) look(ctx context.Context, why purpose) (open int) {
-	marks := c.r.floor.Marks(c.owns)
+	marks := c.r.floor.Marks(func(key catalog.Key) bool { return c.r.paused(key.Kind) == nil && c.owns(key) })
 	sum := reconciled{At: time.Now(), Cause: string(why.cause())}
 	for from := 0; from < len(marks); from += reconcileBatch {
 		part := marks[from:min(from+reconcileBatch, len(marks))]

@@ -74,12 +74,16 @@ func (c *counts) init(l *accessLog) {
 func (c *counts) run(ctx context.Context) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	kick := c.log.hits.kick
 	for last := time.Now(); ; {
+		early := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-		case <-c.log.hits.kick:
+			kick = c.log.hits.kick
+		case <-kick:
+			early = true
 			if wait := earlyEvery - time.Since(last); wait > 0 {
 				early := time.NewTimer(wait)
 				select {
@@ -94,13 +98,16 @@ func (c *counts) run(ctx context.Context) {
 			}
 		}
 		last = time.Now()
-		c.flush(last, false)
+		if urgent := c.flush(last, false); early && !urgent {
+			kick = nil // who asked has nothing to tell at once: no more before the next sweep
+		}
 	}
 }
 
-// flush sweeps and offers what may be sent. The last one offers everything, for
-// the producer is the only one that still works on it.
-func (c *counts) flush(now time.Time, last bool) {
+// flush sweeps and offers what may be sent; urgent tells whether some of it could
+// not wait. The last one offers everything, for the producer is the only one that
+// still works on it.
+func (c *counts) flush(now time.Time, last bool) (urgent bool) {
 	l := c.log
 	c.follow(l.out.Partitions(l.topic))
 	c.near.age(now)
@@ -108,17 +115,19 @@ func (c *counts) flush(now time.Time, last bool) {
 	swept := l.hits.sweep(func(id, n int64) {
 		p := &c.parts[accesslog.Partition(id, len(c.parts))]
 		p.fresh = append(p.fresh, accesslog.Count{ID: id, N: n})
-		if recent := c.near.add(id, n); recent >= from && recent < to && !p.urgent {
+		if recent := c.near.add(id, n); recent >= from && recent-n < to && !p.urgent {
 			p.urgent = !l.hot(id)
 		}
 	})
 	l.books.held.Add(swept)
 	at := now.UnixMilli()
 	for i := range c.parts {
+		urgent = urgent || c.parts[i].urgent
 		c.hold(&c.parts[i], at)
 		c.expire(&c.parts[i], at-heldMillis)
 		c.send(int32(i), at, last)
 	}
+	return urgent
 }
 
 // hold adds the sweep's counts to those that wait.
@@ -219,7 +228,7 @@ func (c *counts) send(partition int32, at int64, last bool) {
 	for len(p.waiting) > 0 {
 		w := p.waiting[0]
 		switch {
-		case !last && !urgent && w.at/slotMillis >= at/slotMillis:
+		case !last && !urgent && w.at/slotMillis == at/slotMillis: // a clock that went back holds nothing up
 			return
 		case !c.known && last:
 			l.books.giveUp(kafka.DropShutdown, sum(w.counts))

@@ -5,8 +5,8 @@ import "time"
 // near estimates how often a product was asked for here within about the window
 // of the hot rule: a count for each of nearCells values of a hash, halved every
 // nearHalf, so that a steady product's is between half a window's hits and a
-// whole window's. Products that share a cell are overestimated, which costs a
-// record more and nothing else.
+// whole window's. Products that share a cell are overestimated: that costs a record
+// more, or, beside a very hot one, has a product told of once in a slice only.
 type near struct {
 	cells  []uint32
 	halved int64 // when, in units of nearHalf
@@ -19,15 +19,14 @@ const (
 
 func (n *near) init() { n.cells = make([]uint32, 1<<nearBits) }
 
-// age halves the counts when it is time. A clock that goes back delays that at
-// most as far as it went.
+// age halves the counts when it is time.
 func (n *near) age(now time.Time) {
 	at := now.UnixNano() / int64(nearHalf)
 	by := at - n.halved
-	if by <= 0 {
+	n.halved = at
+	if by <= 0 { // a clock that went back begins anew
 		return
 	}
-	n.halved = at
 	for i, c := range n.cells {
 		n.cells[i] = c >> min(by, 31)
 	}
@@ -41,16 +40,21 @@ func (n *near) add(id, hits int64) int64 {
 	return sum
 }
 
+// minNear is where the range below begins at least: what is told at once costs the
+// brokers a record. With more than a hundred gateways that share a product's
+// requests evenly none of them counts so many before it is hot, and it is found up to a slice later.
+const minNear = 2
+
 // nearRange is the range of recent hits here, of a product that is not hot, in
 // which hotcount has to hear of each further one at once.
 //
 // Below it, all gateways together have withheld less than a quarter of the floor
-// when traffic is even, and what is withheld comes within a slice in any case. At
+// when traffic is even, and what is withheld comes a sweep after the end of its slice in any case. At
 // twice the floor, here alone, hotcount has been told enough: the product is not
 // hot because the rule's factor demands more than the floor, or it is banned. It
 // may then be found hot a slice later than it could be.
 func nearRange(floor int64, gateways int) (from, to int64) {
 	const withheld, enough = 4, 2
-	from = max(minShare, floor/(withheld*int64(gateways)))
+	from = max(minNear, floor/(withheld*int64(gateways)))
 	return from, max(from+1, enough*floor)
 }

@@ -63,12 +63,16 @@ func TestNearLimits(t *testing.T) {
 		}
 	}
 	n.age(now.Add(-time.Hour))
-	if got := n.add(2, 5); got != 5 {
-		t.Errorf("%d, want 5", got)
+	if got := n.add(2, 8); got != 8 {
+		t.Errorf("%d, want 8", got)
+	}
+	n.age(now.Add(2*nearHalf - time.Hour))
+	if got := n.add(2, 1); got != 3 {
+		t.Errorf("%d by a clock that went back, want two halvings of 8 and 1", got)
 	}
 	n.age(now.Add(time.Hour))
-	if got := n.add(1, 1); got != 2 {
-		t.Errorf("an hour later %d, want 1 and what a single shift of 31 leaves", got)
+	if got := n.add(1, 1); got != 1 {
+		t.Errorf("an hour later %d, want 1", got)
 	}
 }
 
@@ -80,8 +84,8 @@ func TestNearRange(t *testing.T) {
 	}{
 		{200, 1, 50, 400},
 		{200, 3, 16, 400},
-		{200, 1000, minShare, 400},
-		{1, 1, minShare, minShare + 1},
+		{200, 1000, minNear, 400},
+		{1, 1, minNear, minNear + 1},
 		{1 << 40, 4, 1 << 36, 1 << 41},
 	} {
 		if from, to := nearRange(c.floor, c.gateways); from != c.from || to != c.to {

@@ -18,7 +18,7 @@ import (
 // role, with the origin.
 func (r *Role) newAuditor(reg prometheus.Registerer) (*audit.Auditor, error) {
 	return audit.New(audit.Config{Rate: r.cfg.Audit, OriginShare: r.cfg.AuditOrigin}, audit.Deps{
-		Log: r.log, Registry: reg, Heap: audited{r}, Layers: []string{"page", "document"}, Redis: r.redis, Floor: r.floor, Changed: bus{r}.Changed,
+		Log: r.log, Registry: reg, Spared: func(kind string) bool { return r.degraded.forbids(kind) != nil }, Heap: audited{r}, Layers: []string{"page", "document"}, Redis: r.redis, Floor: r.floor, Changed: bus{r}.Changed,
 		Revalidate: r.revalidate, Repair: r.repair})
 }
 
@@ -60,6 +60,9 @@ func (a audited) Forget(key catalog.Key) { a.r.l1.purge(key) }
 
 // revalidate has the cache role ask the origin.
 func (r *Role) revalidate(ctx context.Context, key catalog.Key, min catalog.Stamp) (docapi.Reply, error) {
+	if err := r.degraded.forbids(key.Kind); err != nil {
+		return docapi.Reply{}, err
+	}
 	return r.source.Get(ctx, docapi.Request{Key: key, Min: min, Revalidate: true})
 }
 

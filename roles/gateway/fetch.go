@@ -134,7 +134,9 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 		i := open[n]
 		switch {
 		case res.Err != nil:
-			failed++
+			if _, _, refused := refusal(res.Err); !refused { // a full gate is no sign that Redis is away
+				failed++
+			}
 			missing = append(missing, i)
 		case res.Document.State == catalog.Absent:
 			missing = append(missing, i)

@@ -217,15 +217,17 @@ func TestFlushRhythm(t *testing.T) {
 		hit(2, 50)
 		hit(9, 300) // is hot: asks for nothing
 		logs(20*ms, 202)
-		hit(1, 598) // beyond twice the floor it has told enough
-		logs(14*ms, 202)
-		logs(ms, 1150)
+		hit(1, 598)
+		logs(0, 1150)
+		hit(1, 60) // beyond twice the floor it had told enough
+		logs(14*ms, 1150)
+		logs(ms, 1210)
 		hit(6, 7)
 		cancel() // the end does not wait
 		if err := <-done; err != nil {
 			t.Error(err)
 		}
-		logs(0, 1157)
+		logs(0, 1217)
 	})
 }
 

@@ -170,7 +170,7 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (fr
 	a, err := r.await(key, wait)
 	now := time.Now()
 	if err != nil || a.page != nil && (a.stale || a.partial) {
-		if from, code, ok := r.serveOlder(ctx, key, a, now, peer); ok {
+		if from, code, ok := r.serveOlder(ctx, key, a, now, peer, true); ok {
 			return from, code, false
 		}
 	}
@@ -222,8 +222,9 @@ func (r *Role) forwardReason(key pageKey, now time.Time) string {
 // serveOlder answers with the page L1 still has after a load that failed (a is
 // nil) or brought less. A new page without a part, or with a part that could
 // not be checked, is better than one of which a document has changed since; the
-// one that L1 has is better otherwise.
-func (r *Role) serveOlder(ctx *fasthttp.RequestCtx, key pageKey, a *answer, now time.Time, peer bool) (layer, int, bool) {
+// one that L1 has is better otherwise. tried tells that there was a load: others
+// need not try again for a second then.
+func (r *Role) serveOlder(ctx *fasthttp.RequestCtx, key pageKey, a *answer, now time.Time, peer, tried bool) (layer, int, bool) {
 	p, ok := r.l1.pages.Get(key)
 	if !ok || r.look(p, now.UnixNano()) == expired {
 		return 0, 0, false
@@ -231,7 +232,9 @@ func (r *Role) serveOlder(ctx *fasthttp.RequestCtx, key pageKey, a *answer, now 
 	if a != nil && a.page.newer(p) {
 		return 0, 0, false
 	}
-	p.failed.Store(now.Add(time.Second).UnixNano())
+	if tried {
+		p.failed.Store(now.Add(time.Second).UnixNano())
+	}
 	r.metrics.staleServed.Inc()
 	return layerL1, r.writePage(ctx, p, cacheStatus{fwd: "stale", stale: true, hot: r.hot.has(key), owner: r.id, peer: peer}, now.UnixNano()), true
 }

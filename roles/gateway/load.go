@@ -127,7 +127,8 @@ func (r *Role) build(ctx context.Context, key pageKey) (*answer, error) {
 		switch {
 		case f.err != nil:
 			a.partial = true
-			r.log.Warn("a page is served without a part that could not be loaded", "page", r.router.target(key), "part", pt.Related[i], "err", f.err)
+			// Not louder: under a switch, or in a flood, it is most pages. A metric counts them.
+			r.log.Debug("a page is served without a part that could not be loaded", "page", r.router.target(key), "part", pt.Related[i], "err", f.err)
 			continue
 		case f.entry == nil: // the root names none
 			continue

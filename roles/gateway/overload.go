@@ -69,10 +69,16 @@ func newOverload(cfg *Config, kept func() int64) (*overload, error) {
 	return o, nil
 }
 
+// peerConnections is the least bound of the peer listener.
+const peerConnections = 1 << 16
+
 // bound puts the bounds of connections before the two listeners.
 func (o *overload) bound(limits Limits, public, peer net.Listener) (net.Listener, net.Listener) {
 	cfg := admission.ListenerConfig{Connections: limits.Connections, PerAddress: limits.ConnectionsPerAddress, Exempt: o.unknown.proxies.Trusts}
-	a, b := admission.Limit(public, cfg), admission.Limit(peer, cfg)
+	a := admission.Limit(public, cfg)
+	// A gateway opens hundreds of connections to each peer, and takes one that is
+	// refused for a peer that is dead: no limit for clients binds it.
+	b := admission.Limit(peer, admission.ListenerConfig{Connections: max(limits.Connections, peerConnections)})
 	o.public.Store(a)
 	o.peer.Store(b)
 	return a, b
@@ -125,12 +131,16 @@ func (o *overload) leave() { o.beyond.Add(-1) }
 // it is what most requests get in a flood.
 func (r *Role) refuse(ctx *fasthttp.RequestCtx, key pageKey, code int, why string, retry time.Duration, now time.Time, peer bool) (layer, int) {
 	r.overload.count(why)
-	if from, code, ok := r.serveOlder(ctx, key, nil, now, peer); ok {
+	if from, code, ok := r.serveOlder(ctx, key, nil, now, peer, false); ok {
 		return from, code
 	}
 	h := &ctx.Response.Header
 	status := append(append([]byte("eshop; fwd="), r.forwardReason(key, now)...), `; detail="refused: `...)
-	status = append(append(append(append(status, why...), "; owner="...), r.id...), '"')
+	status = append(append(status, why...), "; "...)
+	if modes := r.degraded.answered(key.page, peer); modes != 0 {
+		status = append(append(append(status, "degraded="...), modes.String()...), "; "...)
+	}
+	status = append(append(append(status, "owner="...), r.id...), '"')
 	h.SetCanonical(r.headers.cacheStatus, status)
 	h.SetCanonical(r.headers.cacheControl, r.headers.noStore)
 	r.setRetryAfter(ctx, retry)

@@ -64,6 +64,7 @@ func (r *Role) knows(key pageKey) bool {
 	look := func(kind string, id int64) bool {
 		k := catalog.Key{Kind: kind, ID: id}
 		switch e := r.l1.get(k); {
+		case e == nil && r.degraded.forbids(kind) != nil: // it is looked for in memory only, which costs little
 		case e == nil:
 			open = append(open, k)
 		case e.doc.State != catalog.Live:

@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"encoding/json"
 	"fmt"
 	"mime"
 	"net/http"
@@ -100,17 +99,9 @@ func wantsJSON(r *http.Request) bool {
 	return false
 }
 
-// answer writes v as JSON.
+// answer is Answer, with a line in the log when it fails.
 func (s *Server) answer(w http.ResponseWriter, code int, v any) {
-	body, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		s.deps.Log.Error("an admin answer is no JSON", "error", err)
-		http.Error(w, "the answer could not be written as JSON: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	if _, err := w.Write(append(body, '\n')); err != nil {
+	if err := Answer(w, code, v); err != nil {
 		s.deps.Log.Debug("an admin answer was not delivered", "error", err)
 	}
 }

@@ -2,11 +2,8 @@ package degrade
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -69,7 +66,7 @@ func (s *State) shown(of func(Switch) bool) []Shown {
 }
 
 func (a API) get(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]any{"switches": a.State.Status()})
+	admin.Answer(w, http.StatusOK, map[string]any{"switches": a.State.Status()})
 }
 
 func (a API) set(w http.ResponseWriter, r *http.Request) {
@@ -82,7 +79,7 @@ func (a API) set(w http.ResponseWriter, r *http.Request) {
 	}
 	by, wrongBy := author(r)
 	if err = errors.Join(err, wrongMode, wrongLength, wrongBy); err != nil {
-		refuse(w, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
+		admin.Refuse(w, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
@@ -90,11 +87,11 @@ func (a API) set(w http.ResponseWriter, r *http.Request) {
 	s, err := a.Client.Set(ctx, kind, mode, length, by)
 	switch {
 	case errors.Is(err, ErrFull):
-		refuse(w, http.StatusConflict, err.Error())
+		admin.Refuse(w, http.StatusConflict, err.Error())
 	case err != nil:
 		away(w, err)
 	default:
-		answer(w, http.StatusOK, show(s))
+		admin.Answer(w, http.StatusOK, show(s))
 	}
 }
 
@@ -109,7 +106,7 @@ func (a API) clear(w http.ResponseWriter, r *http.Request) {
 	}
 	by, wrongBy := author(r)
 	if err = errors.Join(err, wrongBy); err != nil {
-		refuse(w, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
+		admin.Refuse(w, http.StatusBadRequest, strings.ReplaceAll(err.Error(), "\n", "; "))
 		return
 	}
 	ctx, cancel := context.WithTimeout(r.Context(), changeTimeout)
@@ -119,7 +116,7 @@ func (a API) clear(w http.ResponseWriter, r *http.Request) {
 		away(w, err)
 		return
 	}
-	answer(w, http.StatusOK, map[string]any{"ended": ended})
+	admin.Answer(w, http.StatusOK, map[string]any{"ended": ended})
 }
 
 // kind reads the parameter. All kinds have to be asked for by name: a forgotten
@@ -134,10 +131,7 @@ func (a API) kind(text string) (string, error) {
 // author is who asked: the name given, and the address as far as the connection
 // tells. The token says only that whoever holds it may.
 func author(r *http.Request) (string, error) {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
+	host := admin.Author(r)
 	by := r.URL.Query().Get("by")
 	switch {
 	case by == "":
@@ -150,20 +144,5 @@ func author(r *http.Request) (string, error) {
 
 func away(w http.ResponseWriter, err error) {
 	w.Header().Set("Retry-After", "5")
-	refuse(w, http.StatusServiceUnavailable, err.Error()+": nothing was changed as far as is known; try again when ZooKeeper answers")
-}
-
-func refuse(w http.ResponseWriter, code int, what string) {
-	answer(w, code, map[string]string{"error": what})
-}
-
-func answer(w http.ResponseWriter, code int, v any) {
-	body, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		http.Error(w, "the answer could not be written as JSON: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	io.WriteString(w, string(body)+"\n") // who does not read the answer has gone
+	admin.Refuse(w, http.StatusServiceUnavailable, err.Error()+": nothing was changed as far as is known; try again when ZooKeeper answers")
 }

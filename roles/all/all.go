@@ -108,7 +108,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 	adm.AddSection("parts", func() any { return group.States() })
 	group.Add("admin", lifecycle.Started(adm.Run))
 	topics := topicMaker{kafka: cfg.Cache.Kafka, topics: cfg.Topics, ready: ready, log: deps.Log}
-	group.Add("topics", lifecycle.Started(topics.run))
+	group.Add("topics", topics.run)
 	group.Add("cache", lifecycle.Started(c.Run))
 	group.Add("hotcount", lifecycle.Started(h.Run))
 	group.Add("gateway", lifecycle.Started(g.Run))

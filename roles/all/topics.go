@@ -3,6 +3,7 @@ package all
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"eshop/pkg/kafka"
@@ -18,10 +19,14 @@ const (
 	topicsLimit    = 30 * time.Second
 	topicsMinPause = 250 * time.Millisecond
 	topicsMaxPause = 10 * time.Second
+	// topicsHeadStart is how long the roles are held back for the first attempt: on
+	// embedded servers it takes milliseconds, and without it they would begin with
+	// warnings that there are no topics.
+	topicsHeadStart = time.Second
 )
 
 // topicMaker creates the missing topics, however long Kafka is away. The roles
-// start beside it: without topics they wait, as they do without brokers.
+// start beside it, a second later at most: without topics they wait, as they do without brokers.
 type topicMaker struct {
 	kafka  kafka.Config
 	topics []kafka.Topic
@@ -30,9 +35,12 @@ type topicMaker struct {
 }
 
 // run tries until the topics are there, then waits for the end of ctx.
-func (m *topicMaker) run(ctx context.Context) error {
+func (m *topicMaker) run(ctx context.Context, started func()) error {
+	started = sync.OnceFunc(started)
+	defer time.AfterFunc(topicsHeadStart, started).Stop()
 	for pause := topicsMinPause; ; pause = min(2*pause, topicsMaxPause) {
 		err := m.try(ctx)
+		started()
 		if err == nil {
 			m.ready.Set(needsTopics, true, "")
 			<-ctx.Done()

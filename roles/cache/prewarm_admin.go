@@ -2,7 +2,6 @@ package cache
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"time"
@@ -116,13 +115,7 @@ func (p *prewarm) serve(a *admin.Server) {
 }
 
 func (p *prewarm) answer(w http.ResponseWriter, code int, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	body, err := json.MarshalIndent(v, "", "  ")
-	if err == nil {
-		_, err = w.Write(append(body, '\n'))
-	}
-	if err != nil {
+	if err := admin.Answer(w, code, v); err != nil {
 		p.log.Debug("an answer about the prewarm was not delivered", "err", err)
 	}
 }

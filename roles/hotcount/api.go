@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
 	"slices"
 	"strconv"
@@ -60,7 +59,7 @@ func (r *Role) getHot(w http.ResponseWriter, _ *http.Request) {
 	for _, k := range b.hot {
 		out.Keys = append(out.Keys, listed{decimal(k.id), k.count, k.rate, stamp(k.since), k.reason})
 	}
-	answer(w, http.StatusOK, out)
+	admin.Answer(w, http.StatusOK, out)
 }
 
 func (r *Role) getTop(w http.ResponseWriter, req *http.Request) {
@@ -68,7 +67,7 @@ func (r *Role) getTop(w http.ResponseWriter, req *http.Request) {
 	if text := req.URL.Query().Get("n"); text != "" {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil || n < 1 || n > most {
-			refuse(w, http.StatusBadRequest, fmt.Sprintf("n=%s: give a number from 1 to %d, the length of the ranking in the rule", text, most))
+			admin.Refuse(w, http.StatusBadRequest, fmt.Sprintf("n=%s: give a number from 1 to %d, the length of the ranking in the rule", text, most))
 			return
 		}
 	}
@@ -82,11 +81,11 @@ func (r *Role) getTop(w http.ResponseWriter, req *http.Request) {
 		h := hot[c.ID]
 		out.Keys = append(out.Keys, listed{decimal(c.ID), c.N, b.rates[c.ID], stamp(h.since), h.reason})
 	}
-	answer(w, http.StatusOK, out)
+	admin.Answer(w, http.StatusOK, out)
 }
 
 func (r *Role) getRule(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, r.shared.rule.Load())
+	admin.Answer(w, http.StatusOK, r.shared.rule.Load())
 }
 
 // putRule stores a rule for all processes. A field that is not given keeps its
@@ -117,8 +116,8 @@ func (r *Role) putRule(w http.ResponseWriter, req *http.Request) {
 	}) {
 		return
 	}
-	r.log.Info("rule stored by an operator", "rule", rule, "by", author(req))
-	answer(w, http.StatusOK, rule)
+	r.log.Info("rule stored by an operator", "rule", rule, "by", admin.Author(req))
+	admin.Answer(w, http.StatusOK, rule)
 }
 
 // merge changes the fields of a rule that are given.
@@ -135,7 +134,7 @@ func merge(rule *hotlist.Rule, body []byte) error {
 }
 
 func refuseRule(w http.ResponseWriter, err error) {
-	refuse(w, http.StatusBadRequest, fmt.Sprintf(`the rule is not stored: %v; send those fields of GET /api/rule that shall change, as in {"floor":300,"hold":"8s"}`, err))
+	admin.Refuse(w, http.StatusBadRequest, fmt.Sprintf(`the rule is not stored: %v; send those fields of GET /api/rule that shall change, as in {"floor":300,"hold":"8s"}`, err))
 }
 
 // errAnswered says that a change was refused and the client told why.
@@ -146,13 +145,13 @@ func (r *Role) mark(state string, apply func(ctx context.Context, id int64, by s
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		id, err := catalog.ParseID(req.URL.Query().Get("id"))
 		if err != nil {
-			refuse(w, http.StatusBadRequest, fmt.Sprintf("%v: say which product, as in ?id=7", err))
+			admin.Refuse(w, http.StatusBadRequest, fmt.Sprintf("%v: say which product, as in ?id=7", err))
 			return
 		}
 		if !r.change(w, req, fmt.Sprintf("product %d was not %s", id, state), func(ctx context.Context, by string) error { return apply(ctx, id, by) }) {
 			return
 		}
-		answer(w, http.StatusOK, map[string]any{"id": decimal(id), "state": state})
+		admin.Answer(w, http.StatusOK, map[string]any{"id": decimal(id), "state": state})
 	})
 }
 
@@ -160,43 +159,19 @@ func (r *Role) mark(state string, apply func(ctx context.Context, id int64, by s
 func (r *Role) change(w http.ResponseWriter, req *http.Request, failed string, apply func(ctx context.Context, by string) error) bool {
 	ctx, cancel := context.WithTimeout(req.Context(), changeTimeout)
 	defer cancel()
-	err := apply(ctx, author(req))
+	err := apply(ctx, admin.Author(req))
 	switch {
 	case err == nil:
 		return true
 	case errors.Is(err, errAnswered):
 	case errors.Is(err, hotlist.ErrFull):
-		refuse(w, http.StatusConflict, fmt.Sprintf("%s: %v: remove some first", failed, err))
+		admin.Refuse(w, http.StatusConflict, fmt.Sprintf("%s: %v: remove some first", failed, err))
 	default:
-		r.log.Warn(failed, "err", err, "by", author(req))
+		r.log.Warn(failed, "err", err, "by", admin.Author(req))
 		w.Header().Set("Retry-After", "5")
-		refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%s: %v (ZooKeeper is %s): try again when it is connected", failed, err, r.zk.State()))
+		admin.Refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%s: %v (ZooKeeper is %s): try again when it is connected", failed, err, r.zk.State()))
 	}
 	return false
-}
-
-// author is who asked for a change, as far as the connection tells.
-func author(req *http.Request) string {
-	if host, _, err := net.SplitHostPort(req.RemoteAddr); err == nil {
-		return host
-	}
-	return req.RemoteAddr
-}
-
-func answer(w http.ResponseWriter, code int, v any) {
-	body, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		http.Error(w, "the answer could not be written as JSON: "+err.Error(), http.StatusInternalServerError)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(code)
-	io.WriteString(w, string(body)+"\n") // who does not read the answer has gone
-}
-
-// refuse answers with what is wrong and what to do.
-func refuse(w http.ResponseWriter, code int, what string) {
-	answer(w, code, map[string]string{"error": what})
 }
 
 func sortedIDs[V any](m map[int64]V) []int64 { return slices.Sorted(maps.Keys(m)) }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"eshop/pkg/admin"
 )
 
 // Bounds of the event streams.
@@ -91,7 +93,7 @@ func (l *live) leave() {
 func (l *live) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !l.enter() {
 		w.Header().Set("Retry-After", "5")
-		refuse(w, http.StatusServiceUnavailable, "there are "+strconv.Itoa(maxStreams)+" event streams already, or the process is ending: close a dashboard, or try again")
+		admin.Refuse(w, http.StatusServiceUnavailable, "there are "+strconv.Itoa(maxStreams)+" event streams already, or the process is ending: close a dashboard, or try again")
 		return
 	}
 	defer l.leave()

@@ -47,7 +47,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return &conn{Conn: c, listener: l, key: key}, nil
 		}
 		l.refused.Add(1)
-		if tcp, isTCP := c.(*net.TCPConn); isTCP {
+		if tcp, ok := c.(interface{ SetLinger(seconds int) error }); ok {
 			tcp.SetLinger(0) // no place in the kernel's tables either
 		}
 		c.Close()

@@ -75,6 +75,15 @@ func (f *fakeSink) records() []kafka.Record {
 	return slices.Clone(f.log)
 }
 
+// take returns the records since the last call.
+func (f *fakeSink) take() []kafka.Record {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	log := f.log
+	f.log = nil
+	return log
+}
+
 // newLogRig is a gateway on fakes with a sink of so many partitions.
 func newLogRig(tb testing.TB, log AccessLog, partitions int) (*rig, *fakeSink) {
 	tb.Helper()

@@ -23,8 +23,10 @@ type recorder struct {
 }
 
 type scratch struct {
-	request accesslog.Request
-	record  []byte
+	request   accesslog.Request
+	partition int32
+	record    []byte
+	room      []byte
 }
 
 // tellsClient are the headers in which proxies pass the client's address on.
@@ -55,44 +57,59 @@ func (w *recorder) run(ctx context.Context) {
 }
 
 // record writes a request's record, unless chance has it that another one's
-// weight stands for it. Nothing of ctx is kept (PITFALL 41): the record is a
-// copy.
+// weight stands for it.
+func (w *recorder) record(ctx *fasthttp.RequestCtx, id int64) {
+	s := w.chosen(id)
+	if s == nil {
+		return
+	}
+	head, q := &ctx.Request.Header, &s.request
+	q.Method, q.Target, q.HTTPVersion = head.Method(), head.RequestURI(), head.Protocol()
+	q.Head, q.Body = head.RawHeaders(), ctx.Request.Body()
+	if w.log.cfg.Client {
+		addr, _ := netip.AddrFromSlice(ctx.RemoteIP())
+		q.Client = addr.Unmap() // a listener for both families has IPv4 in IPv6's clothes
+	}
+	w.send(s)
+}
+
+// chosen returns what a request's record is made in, with its id and weight, or
+// nil if it is to have none.
 //
 // Each request is chosen by a draw of its own with probability 1/weight, so the
 // sum of weights is right on average for every product, whatever the pattern of
 // requests.
-func (w *recorder) record(ctx *fasthttp.RequestCtx, id int64) {
+func (w *recorder) chosen(id int64) *scratch {
 	l := w.log
 	if n := l.cfg.Sample; n > 1 && rand.IntN(n) != 0 {
 		l.books.sampled.Inc()
-		return
+		return nil
 	}
 	partition := accesslog.Partition(id, int(l.partitions.Load()))
 	shed := w.shed(partition)
 	if shed > 0 && rand.Uint64()<<(64-shed) != 0 {
 		l.books.shed.Inc()
-		return
+		return nil
 	}
-	weight := int64(max(1, l.cfg.Sample)) << shed
-
-	head := &ctx.Request.Header
 	s := w.scratch.Get().(*scratch)
-	q := &s.request
-	q.ID, q.Method, q.Target, q.HTTPVersion = id, head.Method(), head.RequestURI(), head.Protocol()
-	q.Head, q.Body, q.Weight = head.RawHeaders(), ctx.Request.Body(), weight
-	if l.cfg.Client {
-		addr, _ := netip.AddrFromSlice(ctx.RemoteIP())
-		q.Client = addr.Unmap() // a listener for both families has IPv4 in IPv6's clothes
-	}
-	s.record = strconv.AppendInt(s.record[:0], id, 10)
+	s.request.ID, s.request.Weight, s.partition = id, int64(max(1, l.cfg.Sample))<<shed, partition
+	return s
+}
+
+// send offers the record of a request. Nothing of the request is kept (PITFALL
+// 41): the record is a copy.
+func (w *recorder) send(s *scratch) {
+	l, q := w.log, &s.request
+	weight := q.Weight
+	s.record = strconv.AppendInt(s.record[:0], q.ID, 10)
 	key := len(s.record)
 	s.record = accesslog.AppendRequest(s.record, q, w.redact)
 	owned := append(make([]byte, 0, len(s.record)), s.record...)
-	q.Reset() // it points into ctx
+	r := kafka.Record{Topic: l.topic, Partition: s.partition, Key: owned[:key:key], Value: owned[key:]}
+	q.Reset() // it points into the request
 	if cap(s.record) <= maxScratch {
 		w.scratch.Put(s)
 	}
-	r := kafka.Record{Topic: l.topic, Partition: partition, Key: owned[:key:key], Value: owned[key:]}
 	l.books.held.Add(weight)
 	l.books.offered(&r)
 	l.out.Offer(r)

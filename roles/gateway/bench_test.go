@@ -37,6 +37,21 @@ func BenchmarkHit(b *testing.B) {
 	}
 }
 
+// BenchmarkQuickHit is the same by the fast path, without the network.
+func BenchmarkQuickHit(b *testing.B) {
+	for _, target := range []string{"/product?requestPath=product&productId=7&shopId=3", "/product/7", "/product/7.json"} {
+		b.Run(target, func(b *testing.B) {
+			g := newRig(b, nil)
+			g.get(b, target)
+			hit := quick(b, g, target)
+			b.ReportAllocs()
+			for b.Loop() {
+				hit()
+			}
+		})
+	}
+}
+
 func benchmarkHits(b *testing.B, g *rig, target string) {
 	hit := func(ctx *fasthttp.RequestCtx) {
 		ctx.Response.Reset()

@@ -178,7 +178,8 @@
 //
 // # Files
 //
-//	config.go    Config, Limits, Deps          http.go      the public listener, hits
+//	config.go    Config, Limits, Deps          http.go      the public listener
+//	hit.go       hits, before the server sees them (package fastpath)
 //	gateway.go   New, Listen, Run              respond.go   headers and bodies of answers
 //	ready.go     what readiness waits for      query.go     request targets and page keys
 //	entry.go     documents and their flags     negotiate.go Accept, Accept-Encoding, If-None-Match
@@ -188,7 +189,8 @@
 //	load.go      one load for each page        template.go  views, reload on change
 //	refresh.go   bounded background work       render.go    what a template sees
 //	invalidate.go the bus, revalidation limit  explain.go   the admin API's part
-//	metrics.go   levels, counters, gauges      addresses.go the listeners, for the start's report
+//	metrics.go   levels, counters, gauges      metrics_requests.go answers and their time, in shards
+//	addresses.go the listeners, for the start's report
 //	hot.go       which products are hot        hotforms.go  the forms of their pages
 //	hotkeep.go   their copies here             hotschedule.go the order of that work
 //	hotstatus.go what the admin API tells of it

@@ -19,6 +19,7 @@ import (
 	"eshop/pkg/coalesce"
 	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
+	"eshop/pkg/fastpath"
 	"eshop/pkg/invalidation"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
@@ -39,6 +40,7 @@ type Role struct {
 	router  *router
 	headers *headers
 	views   *views
+	date    date
 	l1      *l1
 	floor   *invalidation.Floor
 	metrics *metrics
@@ -82,6 +84,7 @@ type Role struct {
 	subscriber *invalidation.Subscriber
 	auditor    *audit.Auditor
 
+	fast                   *fastpath.Listener // below listener
 	listener, peerListener net.Listener
 }
 
@@ -210,7 +213,8 @@ func (r *Role) Listen() error {
 		l.Close()
 		return fmt.Errorf("listen for peers on %s (--gateway.peer-addr): %w", r.cfg.PeerAddr, err)
 	}
-	r.listener, r.peerListener = r.overload.bound(r.cfg.Limits, l, p)
+	r.fast = r.fastpath(l)
+	r.listener, r.peerListener = r.overload.bound(r.cfg.Limits, r.fast, p)
 	return nil
 }
 
@@ -262,7 +266,10 @@ func (r *Role) Run(ctx context.Context) error {
 	add("peer listener", func(ctx context.Context) error { return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer") })
 	add("gateway members", r.gateways.Run)
 	add("access log", r.access.run) // before the listener, so that its last sweep comes after the last request
-	add("public listener", func(ctx context.Context) error { return r.serveOn(ctx, r.publicServer(), r.listener, "public") })
+	add("public listener", func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, r.fast.Drain)()
+		return r.serveOn(ctx, r.publicServer(), r.listener, "public")
+	})
 	add("warm join", r.runWarm) // the members join when it is done
 	add("readiness", func(ctx context.Context) error { return r.watchReady(ctx, r.gateways) })
 	return g.Run(ctx)

@@ -72,7 +72,7 @@ func (r *Role) twin(key pageKey, deps []*flag, v *view) *page {
 	if !ok || p.view != v || !slices.Equal(p.deps, deps) {
 		return nil
 	}
-	return &page{key: key, plain: p.plain, gzip: p.gzip, etag: p.etag, etagGz: p.etagGz, deps: p.deps, view: v}
+	return &page{key: key, plain: p.plain, gzip: p.gzip, deps: p.deps, view: v}
 }
 
 // pages returns the pages of a root document that are in L1, at most limit of

@@ -29,7 +29,7 @@ func TestHotIsFetchedAhead(t *testing.T) {
 		wantHit(t, g, plainForm, "5599.0")
 		wantHit(t, g, seedForm, "5599.0")
 		a, b := g.held(t, plainForm), g.held(t, seedForm)
-		if &a.plain[0] != &b.plain[0] || a.key == b.key {
+		if &a.plain.body[0] != &b.plain.body[0] || a.key == b.key {
 			t.Error("the page was rendered twice")
 		}
 		ctx := g.get(t, "/product/7.json")
@@ -55,7 +55,7 @@ func TestPitfall6HotIsRefreshedAtOnce(t *testing.T) {
 		g.change(shop(19, "Shop 3"))
 		synctest.Wait()
 		for _, target := range []string{plainForm, seedForm} {
-			if got := string(g.held(t, target).plain); !strings.Contains(got, "Shop 3") {
+			if got := string(g.held(t, target).plain.body); !strings.Contains(got, "Shop 3") {
 				t.Errorf("%s does not show the change of the shop: %s", target, got)
 			}
 		}
@@ -71,7 +71,7 @@ func TestPitfall6HotIsRefreshedAtOnce(t *testing.T) {
 		g.change(product(2, 20, "4999"))
 		synctest.Wait()
 		for _, target := range append(others, plainForm, seedForm) {
-			if got := string(g.held(t, target).plain); !strings.Contains(got, "4999") {
+			if got := string(g.held(t, target).plain.body); !strings.Contains(got, "4999") {
 				t.Errorf("%s is not the new page: %s", target, got)
 			}
 		}
@@ -81,7 +81,7 @@ func TestPitfall6HotIsRefreshedAtOnce(t *testing.T) {
 		g.change(shop(21, "Renamed"))
 		synctest.Wait()
 		for _, target := range []string{plainForm, seedForm, "/product/7.json"} {
-			if got := string(g.held(t, target).plain); !strings.Contains(got, "Renamed") {
+			if got := string(g.held(t, target).plain.body); !strings.Contains(got, "Renamed") {
 				t.Errorf("%s does not show the renamed shop: %s", target, got)
 			}
 		}

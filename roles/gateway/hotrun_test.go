@@ -78,7 +78,7 @@ func shows(g *Role, target, text string) bool {
 	key, json, _ := g.router.parse([]byte(target))
 	key.json = json
 	p, ok := g.l1.pages.Get(key)
-	return ok && g.look(p, time.Now().UnixNano()) <= stale && strings.Contains(string(p.plain), text)
+	return ok && g.look(p, time.Now().UnixNano()) <= stale && strings.Contains(string(p.plain.body), text)
 }
 
 // A product is hot: each gateway has its own copy before anybody asks, shows a change at once, and the

@@ -62,15 +62,14 @@ func (r *Role) brokenRequest(ctx *fasthttp.RequestCtx, err error) {
 	}
 	r.writeProblem(ctx, p, nil)
 	ctx.Response.SetConnectionClose()
-	r.metrics.requests[layerNone][codeIndex(p.code)].Inc()
+	r.metrics.requests.count(ctx.ConnID(), layerNone, p.code, -1)
 }
 
 // servePublic is the handler of the public listener.
 func (r *Role) servePublic(ctx *fasthttp.RequestCtx) {
 	start := time.Now()
 	from, code := r.serve(ctx, start)
-	r.metrics.requests[from][codeIndex(code)].Inc()
-	r.metrics.seconds.Observe(time.Since(start).Seconds())
+	r.metrics.requests.count(ctx.ConnID(), from, code, time.Since(start))
 }
 
 func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {

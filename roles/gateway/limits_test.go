@@ -76,8 +76,8 @@ func TestPublicListener(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
-	for code, want := range map[int]float64{400: 1, 405: 1, 408: 2, 413: 1, 431: 2} {
-		if got := counter(t, g.metrics.requests[layerNone][codeIndex(code)]); got != want {
+	for code, want := range map[int]uint64{400: 1, 405: 1, 408: 2, 413: 1, 431: 2} {
+		if got := g.metrics.requests.of(layerNone, code); got != want {
 			t.Errorf("%v answers counted as %d, want %v", got, code, want)
 		}
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"fmt"
-	"strconv"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -53,14 +52,8 @@ func cacheLayer(l docapi.Layer) layer {
 	return layerCache
 }
 
-// codes are the statuses the public listener answers with.
-var codes = [...]int{200, 304, 400, 404, 405, 408, 413, 429, 431, 500, 503}
-
 type metrics struct {
-	// requests is resolved once, so that a hit counts with one atomic add.
-	requests [layers][len(codes)]prometheus.Counter
-	seconds  prometheus.Histogram
-
+	requests                                          *requests
 	staleServed, partialServed, coalesced, overloaded prometheus.Counter
 	invalidated, redisErrors                          prometheus.Counter
 	refreshed, refreshFailed, refreshDropped          prometheus.Counter
@@ -75,16 +68,8 @@ type metrics struct {
 func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{}
 	var all []prometheus.Collector
-	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "eshop_gateway_requests_total",
-		Help: "Answers of the public listener by the level they came from and their status."}, []string{"layer", "code"})
-	for l := range layers {
-		for i, c := range codes {
-			m.requests[l][i] = requests.WithLabelValues(l.String(), strconv.Itoa(c))
-		}
-	}
-	m.seconds = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_gateway_request_seconds",
-		Help: "Time in the handler of the public listener.", Buckets: []float64{1e-6, 5e-6, 2e-5, 1e-4, 5e-4, 0.002, 0.01, 0.05, 0.2, 1, 5}})
-	all = append(all, requests, m.seconds)
+	m.requests = newRequests()
+	all = append(all, m.requests)
 	for _, c := range []struct {
 		to         *prometheus.Counter
 		name, help string
@@ -148,14 +133,4 @@ func gauge(name, help string, fn func() float64) prometheus.Collector {
 func (c *l1) collectors() []prometheus.Collector {
 	return append(lru.Collectors(c.pages, c.docs, c.absents),
 		gauge("l1_flags", "Documents whose changes concern an entry of the heap tier.", func() float64 { return float64(c.index.size()) }))
-}
-
-// codeIndex finds a status among codes.
-func codeIndex(code int) int {
-	for i, c := range codes {
-		if c == code {
-			return i
-		}
-	}
-	return len(codes) - 2 // 500
 }

@@ -200,7 +200,7 @@ func TestUnknownIDs(t *testing.T) {
 		if ctx := g.from("10.0.0.1", "/product/5000", "X-Forwarded-For", "203.0.113.10"); ctx.Response.StatusCode() != 404 {
 			t.Errorf("a neighbour behind the same proxy: %d", ctx.Response.StatusCode())
 		}
-		if n := counter(t, g.metrics.requests[layerNone][codeIndex(429)]); n != 5 {
+		if n := g.metrics.requests.of(layerNone, 429); n != 5 {
 			t.Errorf("%v answers are counted as 429, want 5", n)
 		}
 	})

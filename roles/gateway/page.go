@@ -14,11 +14,9 @@ import (
 // page is one rendered page in one form. All but the atomics is immutable and
 // shared by every request it answers.
 type page struct {
-	key    pageKey
-	plain  []byte
-	gzip   []byte // nil if it would not be smaller
-	etag   []byte // strong, one for each encoding, quotes included
-	etagGz []byte
+	key   pageKey
+	plain form
+	gzip  form // without a body if it would not be smaller
 	// deps are the documents it was built from, the root first; a related
 	// document that is missing is among them, for it may come to be.
 	deps []*flag
@@ -43,17 +41,19 @@ type page struct {
 // pageBytes is what a page is charged beside its bytes.
 const pageBytes = 512
 
-func (p *page) cost() int64 { return int64(len(p.plain)+len(p.gzip)+64*len(p.deps)) + pageBytes }
+func (p *page) cost() int64 { return int64(p.plain.bytes()+p.gzip.bytes()+64*len(p.deps)) + pageBytes }
 
 // minGzip is the size below which compression gains nothing on the wire.
 const minGzip = 512
 
 // newPage compresses and hashes a body once, for all requests to come.
 func (r *Role) newPage(key pageKey, body []byte, deps []*flag, v *view) (*page, error) {
-	p := &page{key: key, plain: body, deps: deps, view: v}
+	var csp []byte
+	if v != nil {
+		csp = v.csp
+	}
 	sum := strconv.FormatUint(xxhash.Sum64(body), 16)
-	p.etag = []byte(`"` + sum + `"`)
-	p.etagGz = []byte(`"` + sum + `-gz"`)
+	p := &page{key: key, plain: r.newForm(body, `"`+sum+`"`, "", key.json, csp), deps: deps, view: v}
 	if len(body) >= minGzip {
 		var buf bytes.Buffer
 		buf.Grow(len(body)/2 + 64)
@@ -70,7 +70,7 @@ func (r *Role) newPage(key pageKey, body []byte, deps []*flag, v *view) (*page, 
 			return nil, fmt.Errorf("compress a page: %w", err)
 		}
 		if buf.Len() < len(body) {
-			p.gzip = bytes.Clone(buf.Bytes())
+			p.gzip = r.newForm(bytes.Clone(buf.Bytes()), `"`+sum+`-gz"`, "gzip", key.json, csp)
 		}
 	}
 	return p, nil

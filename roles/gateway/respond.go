@@ -34,9 +34,9 @@ func newHeaders() *headers {
 // shared, not copied: nobody changes a page.
 func (r *Role) writePage(ctx *fasthttp.RequestCtx, p *page, s cacheStatus, now int64) int {
 	h := &ctx.Response.Header
-	body, etag := p.plain, p.etag
-	if p.gzip != nil && acceptsGzip(ctx.Request.Header.Peek(fasthttp.HeaderAcceptEncoding)) {
-		body, etag = p.gzip, p.etagGz
+	f, zipped := &p.plain, false
+	if p.gzip.body != nil && acceptsGzip(ctx.Request.Header.Peek(fasthttp.HeaderAcceptEncoding)) {
+		f, zipped = &p.gzip, true
 	}
 	s.degraded = r.degraded.answered(p.key.page, s.peer)
 	var buf [320]byte
@@ -52,13 +52,13 @@ func (r *Role) writePage(ctx *fasthttp.RequestCtx, p *page, s cacheStatus, now i
 		h.SetCanonical(r.headers.cacheControl, r.headers.noStore)
 	} else {
 		h.SetCanonical(r.headers.cacheControl, r.headers.revalidate)
-		h.SetCanonical(r.headers.etag, etag)
-		if inm := ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(inm) > 0 && matchesETag(inm, etag) {
+		h.SetCanonical(r.headers.etag, f.etag)
+		if inm := ctx.Request.Header.Peek(fasthttp.HeaderIfNoneMatch); len(inm) > 0 && matchesETag(inm, f.etag) {
 			ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
 			return fasthttp.StatusNotModified
 		}
 	}
-	if len(body) == len(p.gzip) && p.gzip != nil {
+	if zipped {
 		h.SetContentEncodingBytes(r.headers.gzip)
 	}
 	h.SetCanonical(r.headers.nosniff, r.headers.no)
@@ -70,7 +70,7 @@ func (r *Role) writePage(ctx *fasthttp.RequestCtx, p *page, s cacheStatus, now i
 			h.SetCanonical(r.headers.csp, p.view.csp)
 		}
 	}
-	ctx.Response.SetBodyRaw(body)
+	ctx.Response.SetBodyRaw(f.body)
 	return fasthttp.StatusOK
 }
 

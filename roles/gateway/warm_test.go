@@ -29,7 +29,7 @@ func stock(g *rig, n int64) []int64 {
 // Documents are read in batches, and every page is there in both forms.
 func TestWarmPages(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := newRig(t, nil)
+		g := newRig(t, func(c *Config, _ *Deps) { c.L1Bytes = 16 << 20 })
 		ids := stock(g, 300)
 		notOwner(g)
 		if err := g.warm.ready(t.Context()); err == nil || !strings.Contains(err.Error(), "ZooKeeper") {

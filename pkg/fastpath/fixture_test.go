@@ -1,0 +1,134 @@
+package fastpath_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"eshop/pkg/fastpath"
+)
+
+// shop is a server behind a fast path. Both answer in the same words; the fast
+// path leaves to the server what has "slow" in its target.
+type shop struct {
+	addr         string
+	server       *fasthttp.Server
+	listener     *fastpath.Listener
+	fast, behind atomic.Int64 // answers
+	served       chan error
+}
+
+// nobody is who reads the server's log.
+type nobody struct{}
+
+func (nobody) Printf(string, ...any) {}
+
+// refuse answers what could not be read.
+func refuse(ctx *fasthttp.RequestCtx, err error) {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		ctx.Error("late", fasthttp.StatusRequestTimeout)
+	} else {
+		ctx.Error("broken", fasthttp.StatusBadRequest)
+	}
+}
+
+var body = bytes.Repeat([]byte("0123456789abcdef"), 640)
+
+// words is the body for a target.
+func words(target string) []byte {
+	return append([]byte(target+"\n"), body[:len(target)*17%len(body)]...)
+}
+
+func open(tb testing.TB, fast bool, change func(*fasthttp.Server)) *shop {
+	tb.Helper()
+	s := &shop{served: make(chan error, 1)}
+	s.server = &fasthttp.Server{ReadBufferSize: 4096, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second,
+		CloseOnShutdown: true, Logger: nobody{},
+		ErrorHandler: refuse, NoDefaultServerHeader: true, NoDefaultDate: true, LazyRequestTime: true,
+		Handler: func(ctx *fasthttp.RequestCtx) {
+			s.behind.Add(1)
+			if ctx.IsGet() || ctx.IsHead() {
+				ctx.SetBody(words(string(ctx.Request.Header.RequestURI())))
+			} else {
+				ctx.SetBodyString("got " + string(ctx.Request.Body()))
+			}
+		}}
+	if change != nil {
+		change(s.server)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s.addr = l.Addr().String()
+	s.listener = fastpath.Listen(l, fastpath.Config{Answer: s.answer, IdleTimeout: s.server.IdleTimeout, ReadTimeout: s.server.ReadTimeout,
+		WriteTimeout: s.server.WriteTimeout})
+	if fast {
+		l = s.listener
+	}
+	go func() { s.served <- s.server.Serve(l) }()
+	tb.Cleanup(func() {
+		if err := s.server.Shutdown(); err != nil {
+			tb.Error(err)
+		}
+		if err := <-s.served; err != nil && !errors.Is(err, net.ErrClosed) {
+			tb.Error(err)
+		}
+	})
+	return s
+}
+
+func (s *shop) answer(q *fastpath.Request, a *fastpath.Answer) bool {
+	target := string(q.Target)
+	if strings.Contains(target, "slow") {
+		return false
+	}
+	text := words(target)
+	b := append(a.Head(), "HTTP/1.1 200 OK\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: "...)
+	b = append(strconv.AppendInt(b, int64(len(text)), 10), "\r\n\r\n"...)
+	if q.Head {
+		text = nil
+	}
+	s.fast.Add(1)
+	a.Send(b, text)
+	return true
+}
+
+// dial opens a connection that ends with the test.
+func (s *shop) dial(tb testing.TB) *net.TCPConn {
+	tb.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { c.Close() })
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
+		tb.Fatal(err)
+	}
+	return c.(*net.TCPConn)
+}
+
+// read reads one answer and puts it into a line.
+func read(r *bufio.Reader, method string) (string, error) {
+	resp, err := http.ReadResponse(r, &http.Request{Method: method})
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	var text bytes.Buffer
+	if _, err := text.ReadFrom(resp.Body); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s %d %s close=%v %q", resp.Status, resp.ContentLength, resp.Header.Get("Content-Type"), resp.Close, text.String()), nil
+}

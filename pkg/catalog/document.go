@@ -16,6 +16,11 @@ type Key struct {
 // String returns "kind/id".
 func (k Key) String() string { return k.Kind + "/" + strconv.FormatInt(k.ID, 10) }
 
+// Append appends what String returns.
+func (k Key) Append(b []byte) []byte {
+	return strconv.AppendInt(append(append(b, k.Kind...), '/'), k.ID, 10)
+}
+
 // State says what is known of a document.
 type State uint8
 

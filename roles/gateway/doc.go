@@ -26,7 +26,9 @@
 //
 // Peer listener, for other gateways only, with the cluster token: the same
 // paths; the answer carries Eshop-Stamps, the stamp of each document the page
-// was built from. It never forwards (invariant 10). GET /-/ping is the probe.
+// was built from. It never forwards (invariant 10). A request with "Cache-Control:
+// only-if-cached" is answered at once, 504 if L1 has nothing to show; many of
+// them share a connection (pipe.go). GET /-/ping is the probe.
 //
 // # A request
 //
@@ -186,6 +188,7 @@
 //	page.go      rendered pages, freshness     status.go    Cache-Status
 //	l1.go        the three LRUs                forward.go   the hop to the owner
 //	fetch.go     documents, the floor          peer.go      the listener for it
+//	hosts.go     the connections to peers      pipe.go      one of them, for many requests
 //	load.go      one load for each page        template.go  views, reload on change
 //	refresh.go   bounded background work       render.go    what a template sees
 //	invalidate.go the bus, revalidation limit  explain.go   the admin API's part

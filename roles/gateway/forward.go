@@ -6,8 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"strings"
-	"sync"
+	"slices"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -58,14 +57,26 @@ type keyStamp struct {
 // has not heard yet of a change that is known here (invariant 3). With stale-only
 // a copy that the owner knows to be older, and says so, is better than none.
 // missing tells that the request named a related document that does not exist.
+//
+// The owner is asked twice for what it has to load, first for what it has and
+// then by a request that may wait, which those who want the same share.
 func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.Member) (from layer, code int, missing, done bool) {
-	wait, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
-	defer cancel()
 	fk := forwardKey{pageKey: key, gzip: acceptsGzip(ctx.Request.Header.Peek(fasthttp.HeaderAcceptEncoding)), owner: owner.ID}
-	a, shared, err := r.forwards.Do(wait, fk, func(ctx context.Context) (*peerAnswer, error) {
-		r.metrics.forwarded.Inc()
-		return r.forward(ctx, fk, owner)
-	})
+	a, q, err := r.askKept(fk, owner)
+	defer r.hosts.done(q) // a points into it
+	shared := false
+	if errors.Is(err, errNotKept) {
+		wait, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
+		defer cancel()
+		var p *peerAnswer
+		p, shared, err = r.forwards.Do(wait, fk, func(ctx context.Context) (*peerAnswer, error) {
+			r.metrics.forwarded.Inc()
+			return r.forward(ctx, fk, owner)
+		})
+		if err == nil {
+			a = *p
+		}
+	}
 	if err != nil {
 		if !shared {
 			r.metrics.forwardFailed.Inc()
@@ -82,13 +93,14 @@ func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.
 			return 0, 0, false, false
 		}
 	}
-	return layerPeer, r.writePeer(ctx, key, a, owner), key.namesRelated() && !keptThere(a.cacheStatus), true
+	return layerPeer, r.writePeer(ctx, key, &a, owner), key.namesRelated() && !keptThere(a.cacheStatus), true
 }
 
 func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, owner ring.Member) int {
 	h := &ctx.Response.Header
 	r.degraded.answered(key.page, false) // the owner's member says so
-	status := appendForwarded(a.cacheStatus, r.forwardReason(key, time.Now()), token(owner.ID), r.hot.has(key))
+	var buf [512]byte
+	status := appendForwarded(buf[:0], a.cacheStatus, r.forwardReason(key, time.Now()), token(owner.ID), r.hot.has(key))
 	if a.code == fasthttp.StatusNotFound {
 		return r.writeProblem(ctx, notFound(key.json), status)
 	}
@@ -118,73 +130,23 @@ func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, o
 	return fasthttp.StatusOK
 }
 
-// appendForwarded adds this gateway's own member to the owner's Cache-Status: its
-// time to live, version and age are those of the owner's last member; whether
+// appendForwarded appends to b, after the owner's Cache-Status, this gateway's own
+// member: its time to live, version and age are those of the owner's last member; whether
 // the product is hot is for each gateway to say.
-func appendForwarded(theirs []byte, reason, owner string, hot bool) []byte {
+func appendForwarded(b, theirs []byte, reason, owner string, hot bool) []byte {
 	facts := []byte(`; detail="`)
 	if i := bytes.LastIndex(theirs, []byte("; ttl=")); i >= 0 {
 		if f, _, ok := bytes.Cut(theirs[i:], []byte("owner=")); ok {
 			facts = bytes.TrimSuffix(f, []byte("hot; "))
 		}
 	}
-	b := append(append(bytes.Clone(theirs), ", eshop; fwd="...), reason...)
+	b = append(append(append(b, theirs...), ", eshop; fwd="...), reason...)
 	b = append(b, facts...)
 	if hot {
 		b = append(b, "hot; "...)
 	}
 	b = append(b, "peer; owner="...)
 	return append(append(b, owner...), '"')
-}
-
-// dialTimeout is how long a peer may take to accept: peers are near.
-const dialTimeout = 500 * time.Millisecond
-
-// maxPeerBody bounds one page on the way between gateways, in bytes.
-const maxPeerBody = 32 << 20
-
-// hosts keeps one pool of connections for each peer.
-type hosts struct {
-	connections int           // to one peer at most
-	wait        time.Duration // for one of them; 0: none
-	mu          sync.Mutex
-	m           map[string]*fasthttp.HostClient
-}
-
-func newHosts(connections int, wait time.Duration) *hosts {
-	return &hosts{connections: connections, wait: wait, m: map[string]*fasthttp.HostClient{}}
-}
-
-func (h *hosts) at(addr string) *fasthttp.HostClient {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := h.m[addr]
-	if c == nil {
-		if len(h.m) >= 256 { // addresses of gateways long gone
-			h.closeLocked()
-		}
-		c = &fasthttp.HostClient{
-			Addr: addr, MaxConns: h.connections, MaxConnWaitTimeout: h.wait, MaxIdleConnDuration: 10 * time.Second,
-			MaxIdemponentCallAttempts: 2, // a kept connection may have been closed by the other side
-			MaxResponseBodySize:       maxPeerBody, NoDefaultUserAgentHeader: true, DisablePathNormalizing: true,
-			Dial: func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, dialTimeout) },
-		}
-		h.m[addr] = c
-	}
-	return c
-}
-
-func (h *hosts) close() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closeLocked()
-}
-
-func (h *hosts) closeLocked() {
-	for addr, c := range h.m {
-		c.CloseIdleConnections()
-		delete(h.m, addr)
-	}
 }
 
 // forward asks the owner, once: its peer listener never forwards (10, PITFALL 16).
@@ -203,32 +165,77 @@ func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*p
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
 	}
-	if err := r.hosts.at(owner.Addr).DoDeadline(req, resp, deadline); err != nil {
+	if err := r.hosts.do(owner.Addr, req, resp, deadline); err != nil {
 		if ctx.Err() == nil && r.unreachable(ctx, owner, err) {
 			r.peers.Eject(owner.ID, err)
 		}
 		return nil, fmt.Errorf("ask the owner %s at %s: %w", owner.ID, owner.Addr, err)
 	}
-	a := &peerAnswer{code: resp.StatusCode(), gzip: bytes.Equal(resp.Header.ContentEncoding(), r.headers.gzip)}
-	if a.code != fasthttp.StatusOK && a.code != fasthttp.StatusNotFound {
-		return a, nil
-	}
-	var err error
-	if a.stamps, err = parseStamps(string(resp.Header.PeekBytes(r.headers.stamps))); err != nil {
-		return nil, fmt.Errorf("read the answer of the owner %s at %s: %w", owner.ID, owner.Addr, err)
-	}
-	if told := string(resp.Header.Peek(announcedHeader)); told != "" {
-		if a.announced, err = parseStamps(told); err != nil {
-			return nil, fmt.Errorf("read the answer of the owner %s at %s: %w", owner.ID, owner.Addr, err)
-		}
+	a, err := r.readPeer(&resp.Header, owner)
+	if err != nil {
+		return nil, err
 	}
 	// The answer's buffers go back to a pool; what is shared is copied out.
 	a.body = bytes.Clone(resp.Body())
-	a.etag = bytes.Clone(resp.Header.PeekBytes(r.headers.etag))
-	a.csp = bytes.Clone(resp.Header.PeekBytes(r.headers.csp))
-	a.cacheStatus = bytes.Clone(resp.Header.PeekBytes(r.headers.cacheStatus))
-	a.cacheControl = bytes.Clone(resp.Header.PeekBytes(r.headers.cacheControl))
+	a.etag, a.csp = bytes.Clone(a.etag), bytes.Clone(a.csp)
+	a.cacheStatus, a.cacheControl = bytes.Clone(a.cacheStatus), bytes.Clone(a.cacheControl)
+	return &a, nil
+}
+
+// readPeer reads all but the body of an owner's answer; the result points into h.
+func (r *Role) readPeer(h *fasthttp.ResponseHeader, owner ring.Member) (a peerAnswer, err error) {
+	a.code = h.StatusCode()
+	if a.code != fasthttp.StatusOK && a.code != fasthttp.StatusNotFound {
+		return a, nil
+	}
+	a.gzip = bytes.Equal(h.ContentEncoding(), r.headers.gzip)
+	a.etag, a.csp = h.PeekBytes(r.headers.etag), h.PeekBytes(r.headers.csp)
+	a.cacheStatus, a.cacheControl = h.PeekBytes(r.headers.cacheStatus), h.PeekBytes(r.headers.cacheControl)
+	if a.stamps, err = r.parseStamps(h.PeekBytes(r.headers.stamps)); err == nil {
+		if told := h.Peek(announcedHeader); len(told) > 0 {
+			a.announced, err = r.parseStamps(told)
+		}
+	}
+	if err != nil {
+		return a, fmt.Errorf("read the answer of the owner %s at %s: %w", owner.ID, owner.Addr, err)
+	}
 	return a, nil
+}
+
+// errNotKept: the owner is to be asked by a request that may wait, for it has
+// nothing at hand, or could not be asked for that.
+var errNotKept = errors.New("the owner has nothing at hand")
+
+// askKept asks the owner for what it has in L1. The answer stands in the question.
+func (r *Role) askKept(k forwardKey, owner ring.Member) (a peerAnswer, q *question, err error) {
+	q, err = r.hosts.ask(owner.Addr, r.cfg.PeerTimeout, func(b []byte) []byte {
+		b = r.router.appendTarget(append(b, "GET "...), k.pageKey)
+		b = append(append(b, " HTTP/1.1\r\nHost: "...), owner.Addr...)
+		b = append(b, "\r\nCache-Control: "+onlyIfCached...)
+		if r.cfg.ClusterToken != "" {
+			b = append(append(b, "\r\nAuthorization: Bearer "...), r.cfg.ClusterToken...)
+		}
+		if k.gzip {
+			b = append(b, "\r\nAccept-Encoding: gzip"...)
+		}
+		return append(b, "\r\n\r\n"...)
+	})
+	var timeout net.Error
+	switch {
+	case errors.Is(err, fasthttp.ErrNoFreeConns):
+		return a, q, err
+	case errors.As(err, &timeout) && timeout.Timeout():
+		if r.base.Err() == nil && r.unreachable(r.base, owner, fasthttp.ErrTimeout) {
+			r.peers.Eject(owner.ID, err)
+		}
+		return a, q, fmt.Errorf("ask the owner %s: %w", owner.ID, err)
+	case err != nil, q.header.StatusCode() == fasthttp.StatusGatewayTimeout:
+		return a, q, errNotKept
+	}
+	r.metrics.forwarded.Inc()
+	a, err = r.readPeer(&q.header, owner)
+	a.body = q.body
+	return a, q, err
 }
 
 // unreachable tells a peer that is gone from one that waits for a slow origin:
@@ -256,30 +263,38 @@ func appendStamps(b []byte, deps []*flag) []byte {
 		if i > 0 {
 			b = append(b, ' ')
 		}
-		b = append(append(append(b, f.key.String()...), '@'), f.stamp.String()...)
+		b = f.stamp.Append(append(f.key.Append(b), '@'))
 	}
 	return b
 }
 
-func parseStamps(text string) ([]keyStamp, error) {
-	var out []keyStamp
-	for part := range strings.FieldsSeq(text) {
-		name, stamp, _ := strings.Cut(part, "@")
-		kind, id, _ := strings.Cut(name, "/")
-		n, err := catalog.ParseID(id)
-		if err != nil {
-			return nil, err
+// parseStamps reads what appendStamps wrote. It allocates the result alone.
+func (r *Role) parseStamps(text []byte) ([]keyStamp, error) {
+	var few [maxRelated + 1]keyStamp
+	out := few[:0]
+	for len(text) > 0 {
+		var part []byte
+		part, text, _ = bytes.Cut(text, []byte(" "))
+		if len(part) == 0 {
+			continue
 		}
-		s, err := catalog.ParseStamp(stamp)
-		if err != nil {
-			return nil, err
+		name, stamp, _ := bytes.Cut(part, []byte("@"))
+		kind, id, _ := bytes.Cut(name, []byte("/"))
+		k, n := r.cat.Kind(string(kind)), int64(0)
+		s, ok := catalog.ParseStampBytes(stamp)
+		if ok {
+			n, ok = catalog.ParseIDBytes(id)
 		}
-		if out = append(out, keyStamp{catalog.Key{Kind: kind, ID: n}, s}); len(out) > maxRelated+1 {
-			return nil, fmt.Errorf("the header Eshop-Stamps names more than %d documents", maxRelated+1)
+		switch {
+		case !ok || k == nil:
+			return nil, fmt.Errorf("%.80q is no stamp of a document", part)
+		case len(out) == len(few):
+			return nil, fmt.Errorf("it names more than %d documents", len(few))
 		}
+		out = append(out, keyStamp{catalog.Key{Kind: k.Name, ID: n}, s})
 	}
 	if len(out) == 0 {
 		return nil, errNoStamps
 	}
-	return out, nil
+	return slices.Clone(out), nil
 }

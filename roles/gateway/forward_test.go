@@ -204,11 +204,12 @@ func TestProbe(t *testing.T) {
 }
 
 func TestParseStamps(t *testing.T) {
+	g := newRig(t, nil)
 	for text, want := range map[string]bool{
-		"product/7@0.1.2": true, "product/7@0.1.2 shop/3@0.0.0": true, "": false, "product/7": false, "product/x@0.1.2": false, "@": false,
+		"product/7@0.1.2": true, "product/7@0.1.2 shop/3@0.0.0": true, "": false, " ": false, "product/7": false, "nothing/7@0.1.2": false, "product/x@0.1.2": false, "@": false,
 		strings.Repeat("product/7@0.1.2 ", 10): false,
 	} {
-		if got, err := parseStamps(text); (err == nil) != want || want && len(got) == 0 {
+		if got, err := g.parseStamps([]byte(text)); (err == nil) != want || want && len(got) == 0 {
 			t.Errorf("parseStamps(%q) = %v, %v; want success %v", text, got, err, want)
 		}
 	}

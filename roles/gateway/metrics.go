@@ -107,6 +107,7 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 	all = append(all, r.overload.collectors()...)
 	all = append(all,
 		gauge("gateway_waiting_requests", "Requests that wait for a load.", func() float64 { return float64(r.loads.Waiting() + r.forwards.Waiting()) }),
+		gauge("gateway_peer_requests", "Requests under way to other gateways.", func() float64 { return float64(r.hosts.calls()) }),
 		gauge("gateway_refresh_queue", "Background refreshes that wait.", func() float64 { return float64(len(r.refresh.queue)) }),
 		gauge("gateway_bus_behind", "1 while the invalidation bus does not vouch for copies.", func() float64 {
 			if r.trust().Behind(time.Now().UnixNano()) {

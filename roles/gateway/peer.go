@@ -19,6 +19,7 @@ import (
 func (r *Role) peerServer() *fasthttp.Server {
 	s := r.publicServer()
 	s.Handler = r.servePeer
+	s.WriteBufferSize = pipeBuffer // answers to requests that came together go together
 	return s
 }
 
@@ -48,6 +49,10 @@ func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
 	if _, _, done := r.serveL1(ctx, key, p, start, true); done {
 		return
 	}
+	if string(head.Peek(fasthttp.HeaderCacheControl)) == onlyIfCached { // behind it others wait in the pipe
+		ctx.Response.SetStatusCode(fasthttp.StatusGatewayTimeout)
+		return
+	}
 	if why := r.overload.enter(); why != "" { // the one who asks loads the page itself
 		r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, true)
 		return
@@ -55,6 +60,10 @@ func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
 	defer r.overload.leave()
 	r.serveLoaded(ctx, key, true)
 }
+
+// onlyIfCached is the Cache-Control of a request for what is in L1, which is
+// answered at once: 504 if that is nothing.
+const onlyIfCached = "only-if-cached"
 
 // peerPing is what a gateway that ejected this one asks to see whether it is back.
 const (

@@ -244,9 +244,11 @@ func unhex(c byte) (byte, bool) {
 }
 
 // target is the inverse of parse: the form in which a page is asked of a peer.
-func (r *router) target(k pageKey) string {
+func (r *router) target(k pageKey) string { return string(r.appendTarget(nil, k)) }
+
+func (r *router) appendTarget(b []byte, k pageKey) []byte {
 	rt := &r.routes[k.page]
-	b := append([]byte(rt.path), '/')
+	b = append(append(b, rt.path...), '/')
 	b = strconv.AppendInt(b, k.id, 10)
 	if k.json {
 		b = append(b, ".json"...)
@@ -259,5 +261,5 @@ func (r *router) target(k pageKey) string {
 			sep = '&'
 		}
 	}
-	return string(b)
+	return b
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"math"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"sync/atomic"
@@ -26,10 +27,18 @@ type MemoryConfig struct {
 	Every time.Duration
 }
 
+// collectPause is how long memory may be short without a collection.
+const collectPause = time.Second
+
 // Memory watches what the process holds: the live heap as the last collection
 // found it, and the stacks. With GOMEMLIMIT the collector runs ever more often
 // as that nears the limit, until it does nothing else; so work that needs memory
 // has to end before.
+//
+// A process that refuses such work may allocate so little that the next
+// collection, the only one that can find memory not to be short any more, is two
+// minutes away. So while memory is short and none has ended for a second, Run
+// makes one.
 type Memory struct {
 	cfg   MemoryConfig
 	short atomic.Bool
@@ -58,12 +67,21 @@ func (m *Memory) Run(ctx context.Context) {
 		<-ctx.Done()
 		return
 	}
-	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}}
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/stacks:bytes"}, {Name: "/gc/cycles/total:gc-cycles"}}
+	var cycles uint64
+	ended := time.Now() // when a collection was last seen to have ended
 	tick := time.NewTicker(m.cfg.Every)
 	defer tick.Stop()
 	for {
 		metrics.Read(samples)
 		m.look(int64(samples[0].Value.Uint64() + samples[1].Value.Uint64()))
+		switch n := samples[2].Value.Uint64(); {
+		case n != cycles:
+			cycles, ended = n, time.Now()
+		case m.Short() && time.Since(ended) >= collectPause:
+			runtime.GC() // waits for the collection's end, on this goroutine alone
+			continue
+		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():

@@ -52,6 +52,37 @@ func TestMemoryWatches(t *testing.T) {
 	until(false, "it was let go")
 }
 
+// In a process that allocates nothing any more no collection is near; memory that
+// was let go is found to be free all the same.
+func TestMemoryIsCollectedWhileShort(t *testing.T) {
+	limit, percent := debug.SetMemoryLimit(-1), debug.SetGCPercent(-1)
+	t.Cleanup(func() { debug.SetMemoryLimit(limit); debug.SetGCPercent(percent) })
+	debug.SetMemoryLimit(math.MaxInt64)
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	m := NewMemory(MemoryConfig{Every: time.Millisecond, Limit: int64(stats.HeapAlloc+stats.StackInuse) + 100<<20})
+	held := make([]byte, 98<<20)
+	runtime.GC()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { m.Run(ctx); close(done) }()
+	t.Cleanup(func() { cancel(); <-done })
+	until := func(short bool) {
+		t.Helper()
+		tick := time.NewTicker(time.Millisecond)
+		defer tick.Stop()
+		for deadline := time.Now().Add(20 * time.Second); m.Short() != short; <-tick.C {
+			if time.Now().After(deadline) {
+				t.Fatalf("%d of %d bytes, short is %v for 20 s", m.Held(), m.Limit(), m.Short())
+			}
+		}
+	}
+	until(true)
+	runtime.KeepAlive(held)
+	until(false)
+}
+
 func TestWithoutALimit(t *testing.T) {
 	before := debug.SetMemoryLimit(math.MaxInt64) // whatever the tests run with
 	t.Cleanup(func() { debug.SetMemoryLimit(before) })

@@ -66,8 +66,10 @@
 // When a dependency is away:
 //
 //	Redis      answers come from the heap (marked stale) or from the origin, unstored; changes wait
-//	Kafka      reads are unaffected; changes wait in the brokers; after --gateway.max-staleness
-//	           without heartbeats heap copies are checked against Redis before use
+//	Kafka      reads are unaffected; changes wait in the brokers; after 30 s without
+//	           heartbeats heap copies are checked against Redis before use. That time needs
+//	           no flag: a gateway shows nothing below its own floor, and while its own bus is
+//	           silent, after --gateway.max-staleness, it does not take this heap's word
 //	ZooKeeper  hits are unaffected; a cold key is pulled without a token and kept for 2 s; changes wait
 //	origin     copies in the heap and in Redis are served however old; the breaker opens; changes wait
 //

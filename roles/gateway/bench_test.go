@@ -8,6 +8,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"eshop/pkg/degrade"
 	"eshop/pkg/kafka"
 )
 
@@ -50,6 +51,16 @@ func BenchmarkQuickHit(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkHitDegraded is a hit while both degrade switches are set for all kinds.
+func BenchmarkHitDegraded(b *testing.B) {
+	g := newRig(b, nil)
+	g.servePublic(browse("/product/7"))
+	modes := new(pageModes)
+	modes[0] = degrade.NoOrigin | degrade.StaleOnly
+	g.degraded.pages.Store(modes)
+	benchmarkHits(b, g, "/product/7")
 }
 
 func benchmarkHits(b *testing.B, g *rig, target string) {

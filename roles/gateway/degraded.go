@@ -23,12 +23,14 @@ type degraded struct {
 	client *degrade.Client // nil without ZooKeeper, as tests have it
 	// pages is the modes of every kind that a page type shows; nil while there are
 	// none, so that a hit costs one load of a word that hardly ever changes.
-	pages   atomic.Pointer[pageModes]
-	answers map[degrade.Modes]prometheus.Counter // by mode; never changes
+	pages atomic.Pointer[pageModes]
+	// answers has the counter of each mode at the place of the mode, which is one
+	// bit; it never changes.
+	answers [(degrade.NoOrigin | degrade.StaleOnly) + 1]prometheus.Counter
 }
 
 func newDegraded(r *Role) *degraded {
-	d := &degraded{role: r, answers: map[degrade.Modes]prometheus.Counter{}}
+	d := &degraded{role: r}
 	for _, mode := range degrade.All() {
 		d.answers[mode] = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_degraded_answers_total",
 			Help:        "Answers of the public listener for pages that show a kind for which a degrade switch was in effect.",
@@ -75,12 +77,11 @@ func (d *degraded) fromMemory(page uint8) bool { return d.of(page).Has(degrade.S
 // it. What a peer asked is counted where it was asked for.
 func (d *degraded) answered(page uint8, peer bool) degrade.Modes {
 	modes := d.of(page)
-	if modes != 0 && !peer {
-		for mode, n := range d.answers {
-			if modes.Has(mode) {
-				n.Inc()
-			}
-		}
+	if peer {
+		return modes
+	}
+	for left := modes; left != 0; left &= left - 1 {
+		d.answers[left&-left].Inc() // the counter of the lowest bit
 	}
 	return modes
 }
@@ -137,8 +138,8 @@ func (d *degraded) admits(page uint8, key catalog.Key, announced []keyStamp) boo
 
 func (d *degraded) collectors() []prometheus.Collector {
 	all := []prometheus.Collector{d.state.Collector(d.role.cat.KindNames())}
-	for _, n := range d.answers {
-		all = append(all, n)
+	for _, mode := range degrade.All() {
+		all = append(all, d.answers[mode])
 	}
 	return all
 }

@@ -36,7 +36,7 @@ func (r *Role) withoutOrigin(ctx context.Context, key catalog.Key, min catalog.S
 	doc, err := r.store.Get(ctx, key, rediscluster.FromMaster)
 	if err == nil && coherence.Reaches(doc, min) {
 		reply := r.answer(doc, docapi.LayerRedis, v)
-		reply.Stale = why == pullForRefresh
+		reply.Stale = why.asksOrigin()
 		return reply, nil
 	}
 	if reply, ok := r.stale(key, min); ok {

@@ -85,7 +85,7 @@ type fillKey struct {
 func (r *Role) load(ctx context.Context, key catalog.Key, min catalog.Stamp, pull bool) (docapi.Reply, error) {
 	why := pullForRead
 	if pull {
-		why = pullForRefresh
+		why = pullForAuditor
 	} else {
 		v := r.moment()
 		doc, err := r.fromRedis(ctx, key, min)

@@ -23,6 +23,8 @@ const (
 	pullForRead purpose = iota
 	// pullForRefresh: the stored copy is old or doubted; the origin must be asked.
 	pullForRefresh
+	// pullForAuditor: the same for a gateway's auditor, whose min Redis has held.
+	pullForAuditor
 	// repairAfterFailover, repairBySweep: Redis holds less than it did before.
 	// Another process's pull serves as well (reconcile.go).
 	repairAfterFailover
@@ -31,6 +33,9 @@ const (
 	repairByAudit
 )
 
+// asksOrigin reports whether the stored copy will not do, whatever it is.
+func (p purpose) asksOrigin() bool { return p == pullForRefresh || p == pullForAuditor }
+
 // cause is what a pull counts as when it finds that Redis had lost a write.
 func (p purpose) cause() invalidation.Cause {
 	switch p {
@@ -38,7 +43,7 @@ func (p purpose) cause() invalidation.Cause {
 		return invalidation.ByFailover
 	case repairBySweep:
 		return invalidation.BySweep
-	case repairByAudit:
+	case repairByAudit, pullForAuditor:
 		return invalidation.ByAudit
 	}
 	return invalidation.ByRead
@@ -65,11 +70,11 @@ func (r *Role) pull(ctx context.Context, key catalog.Key, min catalog.Stamp, why
 	// Before Redis is read: it held this once, so holding less is a loss. A change
 	// announced later, our own among them, says nothing of what was read.
 	held := r.floor.Of(key)
-	if why == repairByAudit {
+	if why.cause() == invalidation.ByAudit {
 		held = held.Max(min)
 	}
 	stored, readErr := r.store.Get(ctx, key, rediscluster.FromMaster)
-	if readErr == nil && why != pullForRefresh && coherence.Reaches(stored, min) {
+	if readErr == nil && !why.asksOrigin() && coherence.Reaches(stored, min) {
 		return r.answer(stored, docapi.LayerRedis, v), nil // somebody was faster
 	}
 	got, err := r.origin.Pull(ctx, key)

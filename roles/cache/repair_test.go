@@ -61,7 +61,7 @@ func TestRepairsAreAnnounced(t *testing.T) {
 	})
 }
 
-// TestRepairsAreCounted: a read's pull counts as a repair exactly when Redis had
+// TestRepairsAreCounted: a pull counts as a repair exactly when Redis had
 // less than was announced before; a refresh that finds a change is none, although
 // the floor stands above what was stored once it is announced.
 func TestRepairsAreCounted(t *testing.T) {
@@ -82,8 +82,19 @@ func TestRepairsAreCounted(t *testing.T) {
 		if err != nil || got.Document.Stamp.Less(now.Stamp) {
 			t.Fatalf("revalidated: %v, %v; want at least %v", got.Document.Stamp, err, now.Stamp)
 		}
-		if n, all := w.metric(0, "eshop_redis_repairs_total", "cause=floor"), w.metric(0, "eshop_redis_repairs_total"); n != 1 || all != 1 {
-			t.Errorf("%v repairs by a read of %v, want 1 of 1", n, all)
+		if n, all := w.metric(0, "eshop_redis_repairs_total", "cause=audit"), w.metric(0, "eshop_redis_repairs_total"); n != 1 || all != 1 {
+			t.Errorf("%v repairs for an auditor of %v, want 1 of 1", n, all)
+		}
+
+		// What a gateway's auditor found is counted here and only here, whether or not
+		// this process has heard of what Redis lost.
+		lost := catalog.Stamp{Version: 1, Token: 7}
+		w.putRedis(catalog.Document{Key: product(23), State: catalog.Live, Stamp: catalog.Stamp{Version: 1, Token: 5}, Body: []byte(`{"id":23}`)})
+		if _, err = w.roles[0].Load(t.Context(), docapi.Request{Key: product(23), Min: lost, Revalidate: true}); err != nil {
+			t.Fatal(err)
+		}
+		if n, all := w.metric(0, "eshop_redis_repairs_total", "cause=audit"), w.metric(0, "eshop_redis_repairs_total"); n != 2 || all != 2 {
+			t.Errorf("%v repairs for an auditor of %v, want 2 of 2", n, all)
 		}
 	})
 }

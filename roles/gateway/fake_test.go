@@ -187,7 +187,7 @@ func newRig(tb testing.TB, change func(*Config, *Deps)) *rig {
 	g := &rig{Role: r, peers: &fakePeers{},
 		redis: &fakeRedis{master: map[catalog.Key]catalog.Document{keyP7: product(1, 10, "5599.0"), keyS3: shop(11, "Shop three")}},
 		cache: &fakeCache{docs: map[catalog.Key]docapi.Reply{}, fail: map[catalog.Key]bool{}}}
-	r.store, r.source, r.peers = g.redis, g.cache, g.peers
+	r.store, r.lookups, r.source, r.peers = g.redis, g.redis, g.cache, g.peers
 	tb.Cleanup(r.end)
 	return g
 }

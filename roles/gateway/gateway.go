@@ -45,9 +45,10 @@ type Role struct {
 	floor   *invalidation.Floor
 	metrics *metrics
 
-	store  store
-	source source
-	peers  group
+	store   store
+	lookups store // Redis for unknown.go
+	source  source
+	peers   group
 
 	loads    *coalesce.Group[pageKey, *answer]
 	forwards *coalesce.Group[forwardKey, *peerAnswer]
@@ -98,7 +99,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if r.redis, err = rediscluster.New(r.cfg.Redis, r.cat, rediscluster.Deps{Log: r.log, Registry: deps.Registry}); err != nil {
 		return fail("the Redis client", err)
 	}
-	r.store = gatedStore{r.redis, r.overload.redis}
+	r.store, r.lookups = gatedStore{r.redis, r.overload.redis}, gatedStore{r.redis, r.overload.lookups}
 	if r.zk, err = zookeeper.New(r.cfg.ZooKeeper, zookeeper.Deps{Log: r.log, Registry: deps.Registry}); err != nil {
 		return fail("the ZooKeeper client", err)
 	}

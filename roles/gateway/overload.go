@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net"
 	"sync/atomic"
 	"time"
@@ -28,6 +27,7 @@ import (
 //	a peer      the connections to it are the bulkhead; without a free one the page is loaded here
 type overload struct {
 	redis, cache *admission.Gate
+	lookups      *admission.Gate // of Redis too, for addresses that have spent their rate (unknown.go)
 	memory       *admission.Memory
 	unknown      *unknown
 	beyond       atomic.Int64 // requests that L1 did not answer, under way
@@ -42,6 +42,7 @@ const (
 	whyWaiting = "waiting" // as many wait as may
 	whyMemory  = "memory"  // the heap nears GOMEMLIMIT
 	whyUnknown = "unknown" // this address asked for too many ids that do not exist
+	whyRedis   = "redis"   // Redis failed to tell whether such an address asks for one more
 	whyGate    = "gate"    // the label of the metric for all gates: they count by themselves
 )
 
@@ -50,16 +51,18 @@ func newOverload(cfg *Config, kept func() int64) (*overload, error) {
 	o := &overload{limit: int64(l.Waiting), refused: map[string]prometheus.Counter{},
 		redis: admission.NewGate(admission.Config{Name: "redis", Slots: l.RedisCalls, Queue: l.RedisQueue,
 			Interval: 250 * time.Millisecond, Target: 50 * time.Millisecond}),
+		lookups: admission.NewGate(admission.Config{Name: "redis for unknown ids", Slots: max(1, l.RedisCalls/16), Queue: l.RedisQueue / 16,
+			Interval: 250 * time.Millisecond, Target: 50 * time.Millisecond}),
 		// A pull of the origin takes up to seconds, so a queue that has stood for one
 		// says little yet.
 		cache: admission.NewGate(admission.Config{Name: "cache role", Slots: l.CacheCalls, Queue: l.CacheQueue,
 			Interval: time.Second, Target: 200 * time.Millisecond}),
 		memory: admission.NewMemory(admission.MemoryConfig{Kept: kept, Budget: cfg.L1Bytes}),
 	}
-	for _, why := range []string{whyWaiting, whyMemory, whyUnknown, whyGate} {
+	for _, why := range []string{whyWaiting, whyMemory, whyUnknown, whyRedis, whyGate} {
 		o.refused[why] = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_gateway_refused_total",
 			Help: "Requests refused to protect the rest, by reason: waiting (as many wait as may), memory (the heap nears GOMEMLIMIT), " +
-				"unknown (the address asked for too many ids that do not exist), gate (a dependency has all it can do).",
+				"unknown (the address asked for too many ids that do not exist), redis (it failed to tell whether such an address asks for one more), gate (a dependency has all it can do).",
 			ConstLabels: prometheus.Labels{"reason": why}})
 	}
 	var err error
@@ -91,8 +94,10 @@ func (r *Role) serveBeyond(ctx *fasthttp.RequestCtx, key pageKey, start time.Tim
 	}
 	defer r.overload.leave()
 	client := r.overload.unknown.client(ctx)
-	if wait, spent := r.overload.unknown.rates.Spent(client, start); spent && !r.knows(key) {
-		return r.refuse(ctx, key, fasthttp.StatusTooManyRequests, whyUnknown, wait+rand.N(time.Second), start, false)
+	if wait, spent := r.overload.unknown.rates.Spent(client, start); spent {
+		if from, code, done := r.serveSpent(ctx, key, wait, start); done {
+			return from, code
+		}
 	}
 	from, code, unknown := r.serveElsewhere(ctx, key)
 	if unknown {

@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"slices"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"eshop/pkg/admission"
@@ -8,7 +10,7 @@ import (
 
 // collectors of what was refused and of what is bounded.
 func (o *overload) collectors() []prometheus.Collector {
-	all := append(o.redis.Collectors(), o.cache.Collectors()...)
+	all := slices.Concat(o.redis.Collectors(), o.lookups.Collectors(), o.cache.Collectors())
 	for _, c := range o.refused {
 		all = append(all, c)
 	}
@@ -67,7 +69,7 @@ type overloadStatus struct {
 
 func (o *overload) status() any {
 	return overloadStatus{Beyond: o.beyond.Load(), BeyondLimit: o.limit,
-		Gates:       map[string]admission.State{"redis": o.redis.State(), "cache": o.cache.State()},
+		Gates:       map[string]admission.State{"redis": o.redis.State(), "lookups": o.lookups.State(), "cache": o.cache.State()},
 		Connections: o.open(), ConnectionsRefused: o.closed(),
 		UnknownAddresses: o.unknown.rates.Addresses(), AddressesForgotten: o.unknown.rates.Forgotten(),
 		MemoryShort: o.memory.Short(), MemoryHeld: o.memory.Held(), MemoryLimit: o.memory.Limit()}

@@ -21,7 +21,7 @@ import (
 // gated puts the gates of the role before a rig's fakes, as New does.
 func gated(tb testing.TB, limits Limits) *rig {
 	g := newRig(tb, func(c *Config, _ *Deps) { c.Limits = limits })
-	g.store, g.source = gatedStore{g.redis, g.overload.redis}, gatedSource{g.cache, g.overload.cache}
+	g.store, g.lookups, g.source = gatedStore{g.redis, g.overload.redis}, gatedStore{g.redis, g.overload.lookups}, gatedSource{g.cache, g.overload.cache}
 	return g
 }
 
@@ -206,24 +206,53 @@ func TestUnknownIDs(t *testing.T) {
 	})
 }
 
+// Whether an id exists, Redis may fail to tell; that is not the client's fault. And
+// whoever makes ids up takes no place at Redis from those who read.
+func TestUnknownIDsWhileRedisCannotTell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := gated(t, Limits{UnknownRate: 0.1, UnknownBurst: 1, RedisCalls: 16})
+		const bad = "2001:db8::1"
+		g.from(bad, "/product/1000")
+		refused(t, g.from(bad, "/product/2000"), 429, whyUnknown)
+		g.redis.fail(true)
+		refused(t, g.from(bad, "/product/2000"), 503, whyRedis)
+		refused(t, g.from(bad, "/product/7?shopId=2000"), 503, whyRedis)
+		g.redis.fail(false)
+
+		pass, err := g.overload.lookups.Enter(t.Context()) // it has one place
+		if err != nil {
+			t.Fatal(err)
+		}
+		refused(t, g.from(bad, "/product/2000"), 503, "redis for unknown ids pressed")
+		wantPage(t, g.get(t, "/product/7"), "5599.0", "stored")
+		pass.Leave()
+		refused(t, g.from(bad, "/product/2000"), 429, whyUnknown)
+		if n := g.overload.redis.State(); n.Refused["pressed"]+n.Refused["full"]+n.Refused["late"] != 0 {
+			t.Errorf("readers were refused: %+v", n)
+		}
+	})
+}
+
 // A crawler of real products spends nothing, nor does whoever asks again for the
 // same missing one.
 func TestCrawlerIsNotRefused(t *testing.T) {
-	g := gated(t, Limits{UnknownRate: 0.1, UnknownBurst: 2})
-	for id := int64(1); id <= 500; id++ {
-		d := product(1, 1, "1")
-		d.Key.ID = id
-		g.cache.set(d)
-	}
-	g.cache.set(shop(11, "three"))
-	for id := 1; id <= 500; id++ {
-		if ctx := g.from("198.51.100.1", fmt.Sprintf("/product/%d", id)); ctx.Response.StatusCode() != 200 {
-			t.Fatalf("product %d: %d", id, ctx.Response.StatusCode())
+	synctest.Test(t, func(t *testing.T) { // or the knowledge that 9999 is missing ends on a slow machine
+		g := gated(t, Limits{UnknownRate: 0.1, UnknownBurst: 2})
+		for id := int64(1); id <= 500; id++ {
+			d := product(1, 1, "1")
+			d.Key.ID = id
+			g.cache.set(d)
 		}
-		if ctx := g.from("198.51.100.1", "/product/9999"); ctx.Response.StatusCode() != 404 {
-			t.Fatalf("a broken link, time %d: %d", id, ctx.Response.StatusCode())
+		g.cache.set(shop(11, "three"))
+		for id := 1; id <= 500; id++ {
+			if ctx := g.from("198.51.100.1", fmt.Sprintf("/product/%d", id)); ctx.Response.StatusCode() != 200 {
+				t.Fatalf("product %d: %d", id, ctx.Response.StatusCode())
+			}
+			if ctx := g.from("198.51.100.1", "/product/9999"); ctx.Response.StatusCode() != 404 {
+				t.Fatalf("a broken link, time %d: %d", id, ctx.Response.StatusCode())
+			}
 		}
-	}
+	})
 }
 
 // TestUnknownIDsEvictNothing asks for made-up ids in a number that fills the

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"time"
 
@@ -21,7 +22,9 @@ import (
 // An address that has spent its rate is answered from L1 and from Redis alone:
 // what either has is a known product and is served by the usual way; for the
 // rest there is 429 at once, and neither a peer, nor the cache role, nor the
-// origin hears of it. A crawler of real products spends nothing, however fast it
+// origin hears of it. While Redis cannot tell, which is no fault of the client,
+// there is 503. The look has a gate of its own: made-up ids take no place at Redis
+// that a reader needs. A crawler of real products spends nothing, however fast it
 // is, and the other clients of an address behind which somebody makes up ids
 // lose only what Redis has never seen.
 type unknown struct {
@@ -57,8 +60,8 @@ func (u *unknown) client(ctx *fasthttp.RequestCtx) netip.Addr {
 const knowsTimeout = time.Second
 
 // knows reports whether every document that a request names exists as far as L1
-// or Redis can tell.
-func (r *Role) knows(key pageKey) bool {
+// or Redis can tell. It is an error when Redis cannot.
+func (r *Role) knows(key pageKey) (bool, error) {
 	pt := &r.cat.Pages()[key.page]
 	var open []catalog.Key
 	look := func(kind string, id int64) bool {
@@ -77,16 +80,39 @@ func (r *Role) knows(key pageKey) bool {
 		known = known && (key.rel[i] == 0 || look(kind, key.rel[i]))
 	}
 	if !known || len(open) == 0 {
-		return known
+		return known, nil
 	}
 	ctx, cancel := context.WithTimeout(r.base, knowsTimeout)
 	defer cancel()
-	for _, res := range r.store.GetMany(ctx, open, rediscluster.FromReplica) {
-		if res.Err != nil || res.Document.State != catalog.Live {
-			return false
+	var failure error
+	for _, res := range r.lookups.GetMany(ctx, open, rediscluster.FromReplica) {
+		switch {
+		case res.Err != nil:
+			failure = res.Err
+		case res.Document.State != catalog.Live:
+			return false, nil
 		}
 	}
-	return true
+	return failure == nil, failure
+}
+
+// serveSpent refuses what an address that has spent its rate may not have. It
+// reports false for what is known: that is served by the usual way.
+func (r *Role) serveSpent(ctx *fasthttp.RequestCtx, key pageKey, wait time.Duration, start time.Time) (from layer, code int, done bool) {
+	known, err := r.knows(key)
+	switch {
+	case known:
+		return 0, 0, false
+	case err == nil:
+		from, code = r.refuse(ctx, key, fasthttp.StatusTooManyRequests, whyUnknown, wait+rand.N(time.Second), start, false)
+		return from, code, true
+	}
+	why, retry, full := refusal(err)
+	if !full {
+		why, retry = whyRedis, admission.Spread(0)
+	}
+	from, code = r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, retry, start, false)
+	return from, code, true
 }
 
 // keptThere reports whether the last member of an owner's Cache-Status says that

@@ -35,6 +35,18 @@ func BenchmarkStore(b *testing.B) {
 					get(b, s, all[n.Add(1)%keys], rediscluster.FromReplica)
 				}
 			})
+			// A page's two documents, the product one of 10 KiB.
+			large := doc(keys+1, 1, 1, strings.Repeat("x", 10<<10))
+			write(b, s, put, large)
+			pageKeys := []catalog.Key{large.Key, product(1)}
+			b.Run("GetMany-page", func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if r := s.GetMany(b.Context(), pageKeys, rediscluster.FromReplica); r[0].Err != nil || len(r[0].Document.Body) != 10<<10 {
+						b.Fatal(r[0])
+					}
+				}
+			})
 			b.Run("GetMany-100", func(b *testing.B) {
 				b.ReportAllocs()
 				for b.Loop() {

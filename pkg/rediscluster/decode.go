@@ -8,12 +8,21 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"eshop/pkg/catalog"
 )
 
 // hashFields are the fields of a stored document: body, epoch, version, token,
 // name of the version field, state, pulled at (unix ms).
 var hashFields = []string{"b", "e", "v", "t", "f", "s", "p"}
+
+var hashArgs = func() (args []any) {
+	for _, f := range hashFields {
+		args = append(args, f)
+	}
+	return args
+}()
 
 const (
 	stateLive = "live"
@@ -55,7 +64,7 @@ func ParseHash(key catalog.Key, fields []any) (catalog.Document, error) {
 	}
 	switch f[5] {
 	case stateLive:
-		doc.State, doc.Body = catalog.Live, []byte(f[0])
+		doc.State, doc.Body = catalog.Live, bytesOf(f[0])
 	case stateGone:
 		doc.State = catalog.Tombstone
 	default:
@@ -65,6 +74,14 @@ func ParseHash(key catalog.Key, fields []any) (catalog.Document, error) {
 		doc.Pulled = time.UnixMilli(ms)
 	}
 	return doc, nil
+}
+
+// bytesOf returns the bytes of a text that the library has read, not a copy of
+// them: the text is in memory of its own that nobody changes, a Document's body
+// neither.
+func bytesOf(text string) []byte {
+	body, _ := redis.NewStringResult(text, nil).Bytes()
+	return body
 }
 
 // decodeString reads a value of the replaced system: the JSON itself, with the

@@ -1,7 +1,9 @@
 package rediscluster
 
 import (
+	"runtime"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -110,5 +112,23 @@ func TestFingerprintIgnoresOrderAndReplicas(t *testing.T) {
 		if (tc.got == one) != tc.same {
 			t.Errorf("%s: the same fingerprint: %v, want %v", name, tc.got == one, tc.same)
 		}
+	}
+}
+
+// What the library has read of a body is the body, not copied once more.
+func TestParseHashCopiesNoBody(t *testing.T) {
+	const size, times = 1 << 20, 20
+	fields := []any{strings.Repeat("x", size), "0", "1", "2", "modifiedTime", "live", "3"}
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for range times {
+		d, err := ParseHash(catalog.Key{Kind: "product", ID: 1}, fields)
+		if err != nil || len(d.Body) != size {
+			t.Fatalf("%d bytes, %v", len(d.Body), err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; n > size*times/2 {
+		t.Errorf("%d bytes were allocated for %d bodies of %d", n, times, size)
 	}
 }

@@ -118,7 +118,8 @@ func (s *Store) askPart(ctx context.Context, c *redis.ClusterClient, asked []loo
 	hashes := make([]*redis.SliceCmd, len(asked))
 	values := make([]*redis.StringCmd, len(asked))
 	for i, l := range asked {
-		hashes[i] = pipe.HMGet(ctx, l.name, hashFields...)
+		hashes[i] = readHash(ctx, l.name)
+		_ = pipe.Process(ctx, hashes[i]) // queued only
 		if both {
 			values[i] = pipe.Get(ctx, l.name)
 		}
@@ -151,6 +152,11 @@ func (s *Store) askPart(ctx context.Context, c *redis.ClusterClient, asked []loo
 		l := asked[i]
 		out[l.at] = s.decodeString(l.kind, out[l.at].Document.Key, values[i])
 	}
+}
+
+// readHash is HMGET of a document's fields, whose names are not boxed for each call.
+func readHash(ctx context.Context, name string) *redis.SliceCmd {
+	return redis.NewSliceCmd(ctx, append([]any{"hmget", name}, hashArgs...)...)
 }
 
 func readError(k catalog.Key, err error) error {

@@ -54,10 +54,13 @@ func (w *watcher) saw(err error) string {
 
 // reloadReason says why an error calls for new slots, "" if it does not.
 func reloadReason(err error) string {
+	if err == nil {
+		return "" // of nearly every answer, and before anything is allocated
+	}
 	var network net.Error
 	var reply redis.Error
 	switch {
-	case err == nil, errors.Is(err, redis.Nil), errors.Is(err, context.Canceled):
+	case errors.Is(err, redis.Nil), errors.Is(err, context.Canceled):
 		return ""
 	case errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout):
 		return ""

@@ -24,6 +24,7 @@ type Costs struct {
 	// one core (BenchmarkDecode in pkg/accesslog, BenchmarkAdd in pkg/window).
 	Entry time.Duration
 
+	AnswerBytes  int64   // of an answer on the wire, compressed, with its header
 	Tokens       float64 // lock nodes a second that a ZooKeeper ensemble makes and deletes (BenchmarkLock in pkg/zookeeper)
 	RedisReads   float64 // documents a second of one Redis server
 	RedisBytes   int64   // memory of one
@@ -42,8 +43,9 @@ func Assumed() Costs {
 		Hit: 15 * time.Microsecond, Forward: 30 * time.Microsecond, Answer: 15 * time.Microsecond,
 		Build: 150 * time.Microsecond, Read: 15 * time.Microsecond,
 		Call: 40 * time.Microsecond, Pull: 400 * time.Microsecond, PullTime: 30 * time.Millisecond, Pullers: 8,
-		Entry:  100 * time.Nanosecond,
-		Tokens: 5000, RedisReads: 100_000, RedisBytes: 16 << 30, RedisEntry: 200,
+		Entry:       100 * time.Nanosecond,
+		AnswerBytes: 3000,
+		Tokens:      5000, RedisReads: 100_000, RedisBytes: 16 << 30, RedisEntry: 200,
 		BrokerSends: 30_000, BrokerBytes: 100e6, BatchBytes: 120, EntryBytes: 5, ChangesDaily: 1,
 	}
 }

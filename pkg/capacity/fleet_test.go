@@ -15,14 +15,14 @@ func long() bool { return os.Getenv("ESHOP_LONG") != "" }
 
 func exponents() []float64 { return []float64{0.8, 1, 1.2} }
 
-// small is a fleet with a hundredth of everything, and clocks that run ten times
-// as fast, for tests that take seconds. What its gateways own is twice what they
+// small is a fleet with a hundredth of everything, and clocks that run twenty
+// times as fast, for tests that take seconds. What its gateways own is twice what they
 // have room for, as in the large one.
 func small() capacity.Fleet {
 	return capacity.Fleet{
 		Gateways: 100, Products: 200_000, Rate: 50_000, Seed: 1, Caches: 4, L1Bytes: 20 << 20, CacheBytes: 8 << 20,
-		SoftTTLMin: time.Minute, SoftTTLMax: 2 * time.Minute, Refresh: 6 * time.Minute,
-		ProductsPerShop: 100, Warm: 3 * time.Minute, Measure: time.Minute, Follow: time.Minute,
+		SoftTTLMin: 30 * time.Second, SoftTTLMax: time.Minute, Refresh: 3 * time.Minute,
+		ProductsPerShop: 100, Warm: 90 * time.Second, Measure: 30 * time.Second, Follow: 40 * time.Second,
 	}
 }
 
@@ -80,7 +80,7 @@ func TestFleet(t *testing.T) {
 // the seed.
 func TestSameSeed(t *testing.T) {
 	f := small()
-	f.Gateways, f.Products, f.Follow = 20, 20_000, 10*time.Second
+	f.Gateways, f.Products, f.Rate, f.Follow = 20, 20_000, 10_000, 10*time.Second
 	run := func(seed uint64) []capacity.Outcome {
 		f.Seed = seed
 		o, err := capacity.Simulate(f, []float64{1})

@@ -29,14 +29,20 @@ type Levels struct {
 	Pulls, Refreshed float64
 }
 
-// steady plays steady traffic on gateways and adds up what it means for a fleet.
-// All of the gateways have the same thinning. They stay as they are at the end.
-func (f Fleet) steady(z *Zipf, hot Hot, gateways []*gateway, owned []int, thinning int) (Levels, *readRates, error) {
+// redisReads is how often documents are read from Redis, all gateways together.
+type redisReads struct {
+	products readRates
+	shops    []float64 // a second, by shop
+}
+
+// front plays steady traffic on gateways and adds up what it means for a fleet, as
+// far as Redis. All of the gateways have the same thinning. They stay as they are
+// at the end.
+func (f Fleet) front(z *Zipf, hot Hot, gateways []*gateway, owned []int, thinning int) (Levels, *redisReads) {
 	var onHot, onOwned tally
-	rates := &readRates{}
 	measured := f.Measure.Seconds()
-	shops := make([]float64, max(1, f.Products/f.ProductsPerShop))
-	copies := float64(f.Gateways * thinning) // what a simulated gateway stands for, of one seen product in it
+	reads := &redisReads{shops: make([]float64, max(1, f.Products/f.ProductsPerShop))}
+	each := float64(f.Gateways*thinning) / float64(len(gateways)) // what one stands for, in what it sees of its products
 	for n, g := range gateways {
 		t := g.traffic(z, f.Gateways, owned[n])
 		g.settle(t, f.Warm.Seconds())
@@ -48,19 +54,18 @@ func (f Fleet) steady(z *Zipf, hot Hot, gateways []*gateway, owned []int, thinni
 			if i < int(g.hot) {
 				rate *= float64(f.Gateways)
 			}
-			rates.add(g.ids[i], rate)
+			reads.products.add(g.ids[i], rate)
 		}
-		for s, reads := range g.shopReads {
-			shops[s] += float64(reads) / measured * copies / float64(len(gateways))
+		for s, n := range g.shopReads {
+			reads.shops[s] += float64(n) / measured * each
 		}
 	}
 	// A level is asked for what its traffic is, whichever part of that was sampled:
 	// misses are those of products in the middle and at the end, of which there are
 	// many, so their number is well known; what is missing of the requests, or too
 	// many, is for the most popular ones, which hit (SHARDS calls that SHARDS-adj).
-	factor := copies / float64(len(gateways))
-	onHot.add(onHot, factor-1)
-	onOwned.add(onOwned, factor-1)
+	onHot.add(onHot, each-1)
+	onOwned.add(onOwned, each-1)
 	toHot, toOwned := f.Rate*hot.Share, f.Rate*(1-hot.Share)
 	scaled := func(t tally, to float64) tally {
 		if thinning == 1 && t.requests > 0 {
@@ -75,7 +80,7 @@ func (f Fleet) steady(z *Zipf, hot Hot, gateways []*gateway, owned []int, thinni
 	onHot, onOwned = scaled(onHot, toHot), scaled(onOwned, toOwned)
 
 	own := 1 / float64(f.Gateways)
-	l := Levels{
+	return Levels{
 		First:     (onHot.hits + onOwned.hits*own) / f.Rate,
 		Forwarded: toOwned * (1 - own) / f.Rate,
 		Owner:     onOwned.hits / max(toOwned, 1e-9),
@@ -84,13 +89,12 @@ func (f Fleet) steady(z *Zipf, hot Hot, gateways []*gateway, owned []int, thinni
 		Built:     (onHot.built + onOwned.built) / f.Rate,
 		Reads:     onHot.reads + onOwned.reads,
 		Refreshes: onHot.refreshes + onOwned.refreshes,
-	}
-	return l, rates, f.behind(&l, z, rates, shops)
+	}, reads
 }
 
 // behind adds what is behind Redis. A product is in Redis unless nobody has asked
 // for it for so long as Redis keeps it: requests come as a Poisson process.
-func (f Fleet) behind(l *Levels, z *Zipf, rates *readRates, shops []float64) error {
+func (f Fleet) behind(l *Levels, z *Zipf, reads *redisReads) error {
 	absent := 0.0
 	z.each(func(ids, share float64) {
 		absent += ids * share * f.Rate * math.Exp(-share*f.Rate*f.RedisTTL.Seconds())
@@ -108,14 +112,15 @@ func (f Fleet) behind(l *Levels, z *Zipf, rates *readRates, shops []float64) err
 			mine = append(mine, id)
 		}
 	}
-	c, err := newCacheRole(f, 2, thinning, mine, rates.of)
+	c, err := newCacheRole(f, 2, thinning, mine, reads.products.of)
 	if err != nil {
 		return err
 	}
 	from := 2 * f.Refresh.Seconds()
 	c.run(from, 2*from)
 	factor := float64(f.Products) / float64(max(1, len(mine))) / from
-	for _, rate := range shops {
+	l.Refreshed = 0
+	for _, rate := range reads.shops {
 		if rate > 0 { // the age is the later one of two ages between 3/4 and 5/4
 			l.Refreshed += 1 / (f.Refresh.Seconds()*13/12 + 1/rate)
 		}

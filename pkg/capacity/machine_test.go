@@ -8,11 +8,11 @@ import (
 // TestMachines checks the arithmetic of plans on round figures.
 func TestMachines(t *testing.T) {
 	m := Machine{Cores: 10, Network: 1e9, Load: 0.5, Spare: 0.2}
-	f := Fleet{Gateways: 10, Caches: 5, Rate: 1e6, Products: 1 << 30, Page: 100}.complete()
+	f := Fleet{Gateways: 10, Caches: 5, Rate: 1e6, Products: 1 << 30}.complete()
 	l := Levels{L1: 1, Forwarded: 0.5, Pulls: 1000, Refreshed: 1000}
 	c := Costs{
 		Hit: 10 * time.Microsecond, Forward: 20 * time.Microsecond, Answer: 10 * time.Microsecond,
-		Pull: time.Millisecond, PullTime: 40 * time.Millisecond, Pullers: 2,
+		Pull: time.Millisecond, PullTime: 40 * time.Millisecond, Pullers: 2, AnswerBytes: 100,
 		RedisReads: 1000, RedisBytes: 1 << 40, BrokerSends: 100, BrokerBytes: 1e9,
 	}
 	for _, v := range []struct {
@@ -32,7 +32,7 @@ func TestMachines(t *testing.T) {
 			t.Errorf("%s: %d machines, want %d", v.name, v.got, v.want)
 		}
 	}
-	f.Page = 100_000 // 1.2 Tbit/s with the hop, 0.4 Gbit/s each
+	c.AnswerBytes = 100_000 // 1.2 Tbit/s with the hop, 0.4 Gbit/s each
 	if got := m.gateways(f, c, l); got != 3000 {
 		t.Errorf("where the network is the limit: %d gateways, want 3000", got)
 	}

@@ -21,13 +21,15 @@ type Plan struct {
 // many gateways is another one.
 const planRounds = 5
 
-// NewPlan finds the fleet for a load: f has Rate, Products and Exponent. The
-// fewest of a role are those that survive the loss of one: two, and three where a
+// NewPlan finds the fleet for a load: f has Rate, Products and Exponent; without
+// Warm and Measure it chooses them. The fewest of a role are those that survive the loss of one: two, and three where a
 // majority or copies need them.
 func NewPlan(f Fleet, m Machine, c Costs) (Plan, error) {
 	f.L1Bytes, f.CacheBytes = m.L1Bytes, m.CacheBytes
 	f.Gateways, f.Caches = 2, 2
+	warm, measure := f.Warm, f.Measure // miniature chooses where they are 0
 	f = f.complete()
+	f.Warm, f.Measure = warm, measure
 	count, err := newCounting(f)
 	if err != nil {
 		return Plan{}, err
@@ -37,21 +39,26 @@ func NewPlan(f Fleet, m Machine, c Costs) (Plan, error) {
 	z := f.zipf()
 	p := Plan{Rate: f.Rate, Products: f.Products, Hot: len(hot.IDs)}
 	f.Gateways = m.gateways(f, c, Levels{Forwarded: 1 - hot.Share, Owner: 1})
+	var reads *redisReads
 	for range planRounds {
-		if p.Levels, err = f.miniature(z, hot); err != nil {
+		if p.Levels, reads, err = f.miniature(z, hot); err != nil {
 			return p, err
 		}
-		gateways, caches, refresh := m.gateways(f, c, p.Levels), m.caches(c, p.Levels), f.Refresh
-		if p.Levels.Refreshed > c.Tokens {
-			// Whole hours, at once long enough: reads that are rarer wait longer anyway.
-			refresh = (time.Duration(float64(refresh)*p.Levels.Refreshed/c.Tokens) + time.Hour - 1).Truncate(time.Hour)
-		}
-		same := math.Abs(float64(gateways-f.Gateways)) <= 0.05*float64(f.Gateways)
-		same = same && caches == f.Caches && refresh == f.Refresh
-		f.Gateways, f.Caches, f.Refresh = gateways, caches, refresh
-		if same {
+		was := f.Gateways
+		if f.Gateways = m.gateways(f, c, p.Levels); math.Abs(float64(f.Gateways-was)) <= 0.05*float64(was) {
 			break
 		}
+	}
+	for range planRounds {
+		if err := f.behind(&p.Levels, z, reads); err != nil {
+			return p, err
+		}
+		f.Caches = m.caches(c, p.Levels)
+		if p.Levels.Refreshed <= c.Tokens {
+			break
+		}
+		// Whole hours, so that it ends at once: reads that are rare wait longer anyway.
+		f.Refresh = (time.Duration(float64(f.Refresh)*p.Levels.Refreshed/c.Tokens) + time.Hour - 1).Truncate(time.Hour)
 	}
 	p.Gateways, p.Caches, p.Refresh = f.Gateways, f.Caches, f.Refresh
 	p.Masters = m.masters(f, c, p.Levels)
@@ -81,7 +88,7 @@ func (m Machine) gateways(f Fleet, c Costs, l Levels) int {
 	}
 	each := c.Hit + time.Duration(l.Forwarded*float64(c.Forward+c.Answer-c.Hit)+missed*float64(c.Build))
 	cores := f.Rate*each.Seconds() + (l.Reads+l.Refreshes)*c.Read.Seconds()
-	bits := f.Rate * (1 + l.Forwarded) * float64(f.Page) * 8
+	bits := f.Rate * (1 + l.Forwarded) * float64(c.AnswerBytes) * 8
 	return max(m.machines(2, cores, m.Cores), m.machines(2, bits, m.Network))
 }
 
@@ -111,7 +118,7 @@ func (m Machine) brokers(f Fleet, c Costs, p Plan) int {
 }
 
 // miniature simulates one gateway, thinned out until it takes some seconds.
-func (f Fleet) miniature(z *Zipf, hot Hot) (Levels, error) {
+func (f Fleet) miniature(z *Zipf, hot Hot) (Levels, *redisReads, error) {
 	thinning := 1
 	ids := func() float64 { return float64(f.Products) / float64(f.Gateways*thinning) }
 	rate := func() float64 { return f.Rate / float64(f.Gateways*thinning) }
@@ -133,11 +140,13 @@ func (f Fleet) miniature(z *Zipf, hot Hot) (Levels, error) {
 	owned = without(owned, hot.IDs)
 	g, err := newGateway(f, 3, thinning, known, owned)
 	if err != nil {
-		return Levels{}, err
+		return Levels{}, nil, err
 	}
 	// Where requests are few the caches take long to fill.
-	f.Warm = max(f.Warm, time.Duration(2e6/rate()*float64(time.Second)))
-	f.Measure = max(f.Measure, time.Duration(5e5/rate()*float64(time.Second)))
-	l, _, err := f.steady(z, hot, []*gateway{g}, []int{len(owned)}, thinning)
-	return l, err
+	if f.Warm == 0 {
+		f.Warm = max(20*time.Minute, time.Duration(2e6/rate()*float64(time.Second)))
+		f.Measure = max(5*time.Minute, time.Duration(5e5/rate()*float64(time.Second)))
+	}
+	l, reads := f.front(z, hot, []*gateway{g}, []int{len(owned)}, thinning)
+	return l, reads, nil
 }

@@ -11,7 +11,7 @@ import (
 // anything never takes fewer machines.
 func TestPlans(t *testing.T) {
 	rates, products := []float64{1e3, 1e4}, []int64{1e3, 1e4}
-	shape := capacity.Fleet{Seed: 1, Warm: 5 * time.Minute, Measure: 2 * time.Minute}
+	shape := capacity.Fleet{Seed: 1, Warm: time.Minute, Measure: 30 * time.Second}
 	if long() {
 		rates, products = []float64{1e3, 1e4, 1e5, 1e6, 1e7}, []int64{1e4, 1e6, 1e8}
 		shape = capacity.Fleet{Seed: 1}
@@ -49,7 +49,7 @@ func TestPlans(t *testing.T) {
 func TestRefreshWithinTokens(t *testing.T) {
 	c := capacity.Assumed()
 	c.Tokens = 0.5
-	p, err := capacity.NewPlan(capacity.Fleet{Seed: 1, Rate: 1000, Products: 5000, Warm: 5 * time.Minute, Measure: 2 * time.Minute}, capacity.Usual(), c)
+	p, err := capacity.NewPlan(capacity.Fleet{Seed: 1, Rate: 1000, Products: 5000, Warm: 20 * time.Minute, Measure: 5 * time.Minute}, capacity.Usual(), c)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -99,9 +99,11 @@ func (f Fleet) play(i int, z *Zipf, loss, join *survey) (Outcome, error) {
 		}
 		gateways, owned = append(gateways, g), append(owned, len(mine))
 	}
-	if o.Levels, _, err = f.steady(z, hot, gateways, owned, 1); err != nil {
+	levels, reads := f.front(z, hot, gateways, owned, 1)
+	if err := f.behind(&levels, z, reads); err != nil {
 		return o, err
 	}
+	o.Levels = levels
 	var after []traffic
 	for _, g := range gateways {
 		after = append(after, g.traffic(z, loss.after.size(), len(g.ids)-int(g.hot)))

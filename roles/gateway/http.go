@@ -157,6 +157,11 @@ func (r *Role) writeAbsent(ctx *fasthttp.RequestCtx, key pageKey, root *flag, s 
 // that does not exist.
 func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (from layer, code int, missing bool) {
 	reason, wait := r.forwardReason(key, time.Now()), r.cfg.WaitTimeout
+	if p, ok := r.l1.pages.Get(key); ok && peer && r.look(p, time.Now().UnixNano()) != expired {
+		// The one who asks gives up after PeerTimeout, and may have nothing at all:
+		// until then it is to have at least what is here.
+		wait = min(wait, r.cfg.PeerTimeout*3/4)
+	}
 	// A hot page is not asked of its owner first. Should it be slow to be had here,
 	// the owner may still have it.
 	var owner ring.Member

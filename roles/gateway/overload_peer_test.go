@@ -3,8 +3,10 @@ package gateway
 import (
 	"fmt"
 	"net"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"eshop/pkg/ring"
@@ -60,4 +62,33 @@ func TestUnknownIDsThroughAPeer(t *testing.T) {
 	if code := a.from("198.51.100.2", "/product/99").Response.StatusCode(); code != 404 || n() != 2 {
 		t.Errorf("an unknown product: %d; %d addresses are remembered, want 2", code, n())
 	}
+}
+
+// An owner whose load takes longer than a peer waits gives the peer the older page
+// it has, in time; the peer may have none.
+func TestOwnerAnswersInTimeWithWhatItHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newRig(t, func(c *Config, _ *Deps) { c.PeerTimeout = time.Second })
+		g.get(t, "/product/7")
+		hourAgo := time.Now().Add(-time.Hour).UnixNano()
+		g.trusted.Store(hourAgo)
+		for _, f := range []*flag{g.l1.index.find(keyP7), g.l1.index.find(keyS3)} {
+			f.verified.Store(hourAgo)
+		}
+		g.redis.fail(true)
+		g.cache.mu.Lock()
+		g.cache.delay, g.cache.down = 3*time.Second, true
+		g.cache.mu.Unlock()
+		for range 3 {
+			begin := time.Now()
+			ctx := ask(g.servePeer, "GET", "/product/7")
+			if code := ctx.Response.StatusCode(); code != 200 || !strings.Contains(header(ctx, "Cache-Status"), "stale") {
+				t.Errorf("%d, %s", code, header(ctx, "Cache-Status"))
+			}
+			if took := time.Since(begin); took >= g.cfg.PeerTimeout {
+				t.Errorf("it took %v, the peer waits %v", took, g.cfg.PeerTimeout)
+			}
+		}
+		time.Sleep(10 * time.Second) // the loads that went on end
+	})
 }

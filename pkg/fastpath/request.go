@@ -14,9 +14,8 @@ type Request struct {
 	Target []byte
 	// Fields are the header lines as they came, with the empty line at the end.
 	Fields []byte
-	// Accept, AcceptEncoding and IfNoneMatch are these headers' values, nil without
-	// them.
-	Accept, AcceptEncoding, IfNoneMatch []byte
+	// Accept and the others are these headers' values, nil without them.
+	Accept, AcceptEncoding, Authorization, IfNoneMatch []byte
 	// Conn numbers the connection within its listener, from 1; Remote is its other
 	// end.
 	Conn   uint64
@@ -76,7 +75,7 @@ func (q *Request) parse(b []byte) (size int, v verdict) {
 			return 0, unusual
 		}
 	}
-	q.Accept, q.AcceptEncoding, q.IfNoneMatch = nil, nil, nil
+	q.Accept, q.AcceptEncoding, q.Authorization, q.IfNoneMatch = nil, nil, nil, nil
 	host := false
 	for at := line + 1; ; {
 		n := bytes.IndexByte(b[at:], '\n')
@@ -122,6 +121,8 @@ func (q *Request) field(line []byte, host *bool) bool {
 			into = &q.Accept
 		case named(name, "accept-encoding"):
 			into = &q.AcceptEncoding
+		case named(name, "authorization"):
+			into = &q.Authorization
 		}
 	case 'h':
 		if named(name, "host") {

@@ -62,7 +62,7 @@ func TestParse(t *testing.T) {
 // FuzzParse: what is taken for simple is understood in the same way by the server,
 // which would have read exactly as much.
 func FuzzParse(f *testing.F) {
-	for _, text := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET", "HEAD http://a/b HTTP/1.1\r\nHost: a\r\nAccept: x\r\nIf-None-Match: y\r\n\r\n",
+	for _, text := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET", "HEAD http://a/b HTTP/1.1\r\nHost: a\r\nAccept: x\r\nIf-None-Match: y\r\nAuthorization: z\r\n\r\n",
 		"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nCookie: b\r\nX:\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"} {
 		f.Add([]byte(text))
 	}
@@ -90,7 +90,7 @@ func FuzzParse(f *testing.F) {
 		if h.ConnectionClose() || h.ContentLength() > 0 || h.ContentLength() == -1 {
 			t.Errorf("%q is not simple", b)
 		}
-		for name, value := range map[string][]byte{"Accept": q.Accept, "Accept-Encoding": q.AcceptEncoding, "If-None-Match": q.IfNoneMatch} {
+		for name, value := range map[string][]byte{"Accept": q.Accept, "Accept-Encoding": q.AcceptEncoding, "Authorization": q.Authorization, "If-None-Match": q.IfNoneMatch} {
 			if got := h.Peek(name); !bytes.Equal(bytes.TrimSpace(got), value) {
 				t.Errorf("%q: %s is %q, for the server %q", b, name, value, got)
 			}

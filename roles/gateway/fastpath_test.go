@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/valyala/fasthttp"
+
 	"eshop/pkg/catalog"
 	"eshop/pkg/fastpath"
 	"eshop/pkg/kafka"
@@ -27,13 +29,18 @@ type counting struct {
 
 func openCounting(t *testing.T, g *rig) *counting {
 	t.Helper()
+	return openBoth(t, g.publicServer, g.answerHit)
+}
+
+func openBoth(t *testing.T, server func() *fasthttp.Server, answer func(*fastpath.Request, *fastpath.Answer) bool) *counting {
+	t.Helper()
 	c := &counting{}
 	serve := func(wrap func(net.Listener) net.Listener) string {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := g.publicServer()
+		s := server()
 		served := make(chan error, 1)
 		go func() { served <- s.Serve(wrap(l)) }()
 		t.Cleanup(func() {
@@ -47,7 +54,7 @@ func openCounting(t *testing.T, g *rig) *counting {
 	c.behind = serve(func(l net.Listener) net.Listener { return l })
 	c.fast = serve(func(l net.Listener) net.Listener {
 		return fastpath.Listen(l, fastpath.Config{Answer: func(q *fastpath.Request, a *fastpath.Answer) bool {
-			ok := g.answerHit(q, a)
+			ok := answer(q, a)
 			if ok {
 				c.quick.Add(1)
 			}
@@ -118,6 +125,39 @@ func TestFastPathSaysTheSame(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The same for what a gateway asks of another.
+func TestFastPathSaysTheSameToPeers(t *testing.T) {
+	g := newRig(t, func(c *Config, _ *Deps) { c.ClusterToken = "secret" })
+	at := openBoth(t, g.peerServer, g.answerPeer)
+	g.get(t, "/product/7")
+	g.get(t, "/product/7.json")
+	const allowed = "Authorization: Bearer secret\r\n"
+	check := func(name, line, fields string, quick bool) {
+		t.Helper()
+		text := line + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n"
+		want, before := said(t, at.behind, text), at.quick.Load()
+		got := said(t, at.fast, text)
+		if was := at.quick.Load() != before; was != quick {
+			t.Errorf("%s: by the fast path: %v, want %v", name, was, quick)
+		}
+		if !maps.EqualFunc(got, want, slices.Equal) {
+			t.Errorf("%s:\ngot  %q\nwant %q", name, got, want)
+		}
+	}
+	check("plain", "GET /product/7", allowed, true)
+	check("compressed, only if there", "GET /product/7", allowed+"Accept-Encoding: gzip\r\nCache-Control: only-if-cached\r\n", true)
+	check("JSON", "GET /product/7.json", allowed, true)
+	check("a peer does not ask so for JSON", "GET /product/7", allowed+"Accept: application/json\r\n", true)
+	check("no token", "GET /product/7", "", false)
+	check("wrong token", "GET /product/7", "Authorization: Bearer public\r\n", false)
+	check("HEAD", "HEAD /product/7", allowed, false)
+	check("not there", "GET /product/8", allowed+"Cache-Control: only-if-cached\r\n", false)
+	check("ping", "GET "+peerPing, allowed, false)
+	g.l1.index.find(keyP7).soft.Store(time.Now().Add(-time.Second).UnixNano())
+	g.floor.Raise(keyP7, catalog.Stamp{Version: 3, Token: 14})
+	check("stale, and a change announced", "GET /product/7", allowed, true)
 }
 
 func collectAll(g *rig) map[int64]int64 {

@@ -85,7 +85,7 @@ type Role struct {
 	subscriber *invalidation.Subscriber
 	auditor    *audit.Auditor
 
-	fast                   *fastpath.Listener // below listener
+	fast, peerFast         *fastpath.Listener // below the listeners
 	listener, peerListener net.Listener
 }
 
@@ -214,8 +214,8 @@ func (r *Role) Listen() error {
 		l.Close()
 		return fmt.Errorf("listen for peers on %s (--gateway.peer-addr): %w", r.cfg.PeerAddr, err)
 	}
-	r.fast = r.fastpath(l)
-	r.listener, r.peerListener = r.overload.bound(r.cfg.Limits, r.fast, p)
+	r.fast, r.peerFast = r.fastpath(l, r.answerHit), r.fastpath(p, r.answerPeer)
+	r.listener, r.peerListener = r.overload.bound(r.cfg.Limits, r.fast, r.peerFast)
 	return nil
 }
 
@@ -264,7 +264,10 @@ func (r *Role) Run(ctx context.Context) error {
 	add("refresh", func(ctx context.Context) error { r.refresh.run(ctx); return nil })
 	add("hot products", func(ctx context.Context) error { r.hot.run(ctx); return nil })
 	add("audit", r.auditor.Run)
-	add("peer listener", func(ctx context.Context) error { return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer") })
+	add("peer listener", func(ctx context.Context) error {
+		defer context.AfterFunc(ctx, r.peerFast.Drain)()
+		return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer")
+	})
 	add("gateway members", r.gateways.Run)
 	add("access log", r.access.run) // before the listener, so that its last sweep comes after the last request
 	add("public listener", func(ctx context.Context) error {

@@ -10,10 +10,10 @@ import (
 	"eshop/pkg/fastpath"
 )
 
-// fastpath puts the quick answers from L1 before a public listener.
-func (r *Role) fastpath(l net.Listener) *fastpath.Listener {
+// fastpath puts quick answers from L1 before a listener's server.
+func (r *Role) fastpath(l net.Listener, answer func(*fastpath.Request, *fastpath.Answer) bool) *fastpath.Listener {
 	limits := r.cfg.Limits
-	return fastpath.Listen(l, fastpath.Config{Answer: r.answerHit, IdleTimeout: limits.IdleTimeout, ReadTimeout: limits.ReadTimeout,
+	return fastpath.Listen(l, fastpath.Config{Answer: answer, IdleTimeout: limits.IdleTimeout, ReadTimeout: limits.ReadTimeout,
 		WriteTimeout: limits.WriteTimeout})
 }
 
@@ -27,25 +27,54 @@ func (r *Role) answerHit(q *fastpath.Request, a *fastpath.Answer) bool {
 		return false
 	}
 	key.json = suffix || prefersJSON(q.Accept)
-	p, ok := r.l1.pages.GetAt(key, a.Now)
-	if !ok {
+	p, isStale := r.quickPage(key, a.Now)
+	if p == nil {
 		return false
 	}
-	now := a.Now.UnixNano()
-	s := cacheStatus{hit: true, owner: r.id}
+	r.access.simpleRequest(q, key, p)
+	code := r.answerPage(q, a, p, cacheStatus{hit: true, stale: isStale})
+	r.metrics.requests.count(q.Conn, layerL1, code, time.Since(a.Now))
+	return true
+}
+
+// answerPeer is answerHit for another gateway.
+func (r *Role) answerPeer(q *fastpath.Request, a *fastpath.Answer) bool {
+	key, suffix, v := r.router.parse(q.Target)
+	if v != targetOK || q.Head || !r.admitsPeer(q.Authorization) {
+		return false
+	}
+	key.json = suffix
+	p, isStale := r.quickPage(key, a.Now)
+	if p == nil {
+		return false
+	}
+	r.answerPage(q, a, p, cacheStatus{hit: true, stale: isStale, peer: true})
+	return true
+}
+
+// quickPage returns the page for a key if L1 has it and it may be served as it is.
+func (r *Role) quickPage(key pageKey, at time.Time) (p *page, isStale bool) {
+	p, ok := r.l1.pages.GetAt(key, at)
+	if !ok {
+		return nil, false
+	}
+	now := at.UnixNano()
 	switch r.look(p, now) {
 	case fresh:
+		return p, false
 	case stale:
-		s.stale = true
 		if !r.degraded.fromMemory(key.page) {
 			r.refreshSoon(p, now)
 		}
-	default:
-		return false
+		return p, true
 	}
-	s.hot, s.degraded = r.hot.shows(p), r.degraded.answered(key.page, false)
-	r.access.simpleRequest(q, key, p)
+	return nil, false
+}
 
+// answerPage writes what writePage does for a hit and returns its status.
+func (r *Role) answerPage(q *fastpath.Request, a *fastpath.Answer, p *page, s cacheStatus) (code int) {
+	now := a.Now.UnixNano()
+	s.owner, s.hot, s.degraded = r.id, r.hot.shows(p), r.degraded.answered(p.key.page, s.peer)
 	f := &p.plain
 	if p.gzip.body != nil && acceptsGzip(q.AcceptEncoding) {
 		f = &p.gzip
@@ -58,14 +87,21 @@ func (r *Role) answerHit(q *fastpath.Request, a *fastpath.Answer) bool {
 		b = append(b, f.head...)
 	}
 	b = r.date.append(b, a.Now)
+	if s.peer {
+		b = append(appendStamps(append(append(b, r.headers.stamps...), ": "...), p.deps), "\r\n"...)
+		if s.stale {
+			if told := r.appendAnnounced(nil, p.deps); len(told) > 0 {
+				b = append(append(append(b, announcedHeader+": "...), told...), "\r\n"...)
+			}
+		}
+	}
 	b = s.append(append(b, "Cache-Status: "...), p.deps[0], p.ttl(now), now)
 	b = append(b, "\r\n\r\n"...)
 	if q.Head {
 		body = nil
 	}
 	a.Send(b, body)
-	r.metrics.requests.count(q.Conn, layerL1, code, time.Since(a.Now))
-	return true
+	return code
 }
 
 // simpleRequest is request for one that the fast path answers.

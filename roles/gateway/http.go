@@ -13,6 +13,10 @@ import (
 	"eshop/pkg/ring"
 )
 
+// pageBuffer is as large as most pages with their head, so that one that is not
+// answered by the fast path goes out in one call too.
+const pageBuffer = 16 << 10
+
 // publicServer returns the listener's settings.
 func (r *Role) publicServer() *fasthttp.Server {
 	l := r.cfg.Limits
@@ -21,6 +25,7 @@ func (r *Role) publicServer() *fasthttp.Server {
 		ErrorHandler:       r.brokenRequest,
 		Logger:             serverLog{r.log},
 		ReadBufferSize:     l.HeaderBytes,
+		WriteBufferSize:    pageBuffer,
 		MaxRequestBodySize: l.BodyBytes,
 		Concurrency:        l.Connections,
 		ReadTimeout:        l.ReadTimeout,

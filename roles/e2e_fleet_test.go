@@ -83,11 +83,13 @@ type fleet struct {
 	rule     hotlist.Rule
 	gateways []string // host:port of the public listeners
 	admins   []string // base URLs of the gateways' admin listeners, of split processes
-	pids     []int    // of the gateways, of split processes
+	pids     []int    // of the gateways, of split processes; cachePids of the cache processes
 	inner    []string // host:port of the peer, cache and admin listeners, of split processes
 	client   *http.Client
-	producer *kafka.Producer
-	store    *rediscluster.Store
+
+	cachePids []int
+	producer  *kafka.Producer
+	store     *rediscluster.Store
 }
 
 func (f *fleet) topic(name string) string { return f.name + "." + name }
@@ -125,8 +127,14 @@ func newFleetOn(t testing.TB, s shape, rule hotlist.Rule, given embedded.Config)
 		}
 	})
 	f.redis, f.zk, f.kafka.Brokers = given.RedisAddrs, given.ZooKeeperServers, given.Kafka.Brokers
-	if !s.real {
-		f.redis, f.zk, f.kafka.Brokers = []string{servers.Redis.Addr()}, []string{servers.ZooKeeper.Addr()}, []string{servers.Kafka.Addr()}
+	if servers.Redis != nil {
+		f.redis = []string{servers.Redis.Addr()}
+	}
+	if servers.ZooKeeper != nil {
+		f.zk = []string{servers.ZooKeeper.Addr()}
+	}
+	if servers.Kafka != nil {
+		f.kafka.Brokers = []string{servers.Kafka.Addr()}
 	}
 	if f.shop, err = origin.Start(t.Context(), origin.Config{Catalog: f.cat}, origin.Deps{}); err != nil {
 		t.Fatal(err)
@@ -272,7 +280,7 @@ func (f *fleet) startSplit(s shape) {
 		return addr
 	}
 	for _, p := range caches {
-		f.inner = append(f.inner, at(p, "cache"), at(p, "admin"))
+		f.inner, f.cachePids = append(f.inner, at(p, "cache"), at(p, "admin")), append(f.cachePids, p.Pid())
 	}
 	counts.WaitOutput("  admin ", 30*time.Second)
 	for _, p := range gateways {

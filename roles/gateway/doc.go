@@ -79,6 +79,7 @@
 //	waiting               as many requests wait as may, in all or for this page
 //	memory                the heap nears GOMEMLIMIT
 //	unknown               429: the address has spent its rate for unknown ids
+//	redis                 Redis failed to tell whether such an address asks for one more
 //	redis …, cache role … full, late or pressed: see package admission
 //
 // An id that does not exist costs an entry among the negative ones, which evict

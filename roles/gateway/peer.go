@@ -19,7 +19,7 @@ import (
 func (r *Role) peerServer() *fasthttp.Server {
 	s := r.publicServer()
 	s.Handler = r.servePeer
-	s.WriteBufferSize = pipeBuffer // answers to requests that came together go together
+	s.WriteBufferSize = peerBuffer // answers to requests that came together go together
 	return s
 }
 

@@ -55,8 +55,11 @@ type question struct {
 var errPipeClosed = errors.New("there is no connection to the peer")
 
 const (
-	pipeBuffer = 64 << 10 // of the reader, and of the peer's writer: some pages of 10 KiB
+	pipeBuffer = 64 << 10 // of the reader, in bytes: some pages of 10 KiB
 	pipePause  = time.Second
+	// peerBuffer is the writer's of each connection of the peer listener, those of
+	// requests that may wait among them, so it is kept smaller.
+	peerBuffer = 32 << 10
 )
 
 func newPipe(addr string, calls int) *pipe {

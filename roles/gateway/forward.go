@@ -44,6 +44,7 @@ type peerAnswer struct {
 	body, etag, cacheStatus, csp []byte
 	cacheControl                 []byte
 	gzip                         bool
+	borrowed                     bool // the body is to be copied
 	stamps, announced            []keyStamp
 }
 
@@ -126,7 +127,11 @@ func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, o
 	if len(a.csp) > 0 {
 		h.SetCanonical(r.headers.csp, a.csp)
 	}
-	ctx.Response.SetBodyRaw(a.body)
+	if a.borrowed {
+		ctx.Response.SetBody(a.body)
+	} else {
+		ctx.Response.SetBodyRaw(a.body)
+	}
 	return fasthttp.StatusOK
 }
 
@@ -234,7 +239,7 @@ func (r *Role) askKept(k forwardKey, owner ring.Member) (a peerAnswer, q *questi
 	}
 	r.metrics.forwarded.Inc()
 	a, err = r.readPeer(&q.header, owner)
-	a.body = q.body
+	a.body, a.borrowed = q.body, true
 	return a, q, err
 }
 

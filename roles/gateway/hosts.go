@@ -131,9 +131,11 @@ func (h *hosts) calls() (n int64) {
 	return n
 }
 
-// done ends the use of a question's header; the body is the caller's.
+// done ends the use of a question, header and body.
 func (h *hosts) done(q *question) {
-	q.body, q.err = nil, nil
+	if q.err = nil; cap(q.body) > pipeBuffer {
+		q.body = nil
+	}
 	q.header.Reset()
 	h.questions.Put(q)
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ type question struct {
 	timeout time.Duration
 	at      time.Time
 	header  fasthttp.ResponseHeader
-	body    []byte // nobody else's
+	body    []byte // used again for the next answer
 	err     error
 	done    chan struct{} // gets one value, and has room for it
 }
@@ -219,7 +220,7 @@ func (q *question) read(r *bufio.Reader) error {
 	case n > maxPeerBody:
 		return fasthttp.ErrBodyTooLarge
 	case n > r.Size():
-		q.body = make([]byte, n)
+		q.body = slices.Grow(q.body[:0], n)[:n]
 		_, err := io.ReadFull(r, q.body)
 		return err
 	}
@@ -227,7 +228,7 @@ func (q *question) read(r *bufio.Reader) error {
 	if err != nil {
 		return err
 	}
-	q.body = append([]byte(nil), body...)
+	q.body = append(q.body[:0], body...)
 	_, err = r.Discard(n)
 	return err
 }

@@ -26,17 +26,32 @@ func small() capacity.Fleet {
 	}
 }
 
-// TestFleet plays a fleet, and checks what has to hold whatever the figures are.
+// TestFleet plays fleets, and checks what has to hold whatever the figures are.
 func TestFleet(t *testing.T) {
 	f := small()
 	if long() {
-		f = capacity.Fleet{Seed: 1, Gateways: 1000}
+		f = capacity.Fleet{Seed: 1, Gateways: 1000, L1Bytes: 256 << 20}
 	}
-	outcomes, err := capacity.Simulate(f, exponents())
-	if err != nil {
-		t.Fatal(err)
+	play := func(name string, f capacity.Fleet, exponents []float64) (outcomes []capacity.Outcome) {
+		t.Run(name, func(t *testing.T) {
+			var err error
+			if outcomes, err = capacity.Simulate(f, exponents); err != nil {
+				t.Fatal(err)
+			}
+			t.Logf("\n%s", capacity.Table(outcomes))
+			check(t, f, outcomes)
+		})
+		return outcomes
 	}
-	t.Logf("\n%s", capacity.Table(outcomes))
+	usual := play("usual", f, exponents())
+	f.L1Bytes *= 16 // room for all that a gateway owns
+	more := play("memory", f, []float64{1})
+	if len(usual) == 3 && len(more) == 1 && more[0].Levels.L1 < max(0.97, usual[1].Levels.L1) {
+		t.Errorf("with 16 times the memory %v of the requests find their page in it, with the usual one %v", more[0].Levels.L1, usual[1].Levels.L1)
+	}
+}
+
+func check(t *testing.T, f capacity.Fleet, outcomes []capacity.Outcome) {
 	n := float64(f.Gateways)
 	within := func(o *capacity.Outcome, name string, got, low, high float64) {
 		t.Helper()

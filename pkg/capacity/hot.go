@@ -18,7 +18,8 @@ type counting struct {
 	random    *rand.Rand
 	windows   []*window.Window
 	detectors []*window.Detector
-	now       int64 // ms
+	told      [][]int64 // products of a slot by partition
+	now       int64     // ms
 	due       float64
 }
 
@@ -26,7 +27,7 @@ type counting struct {
 const minWindow = 1 << 20
 
 func newCounting(f Fleet) (*counting, error) {
-	c := &counting{fleet: f, zipf: f.zipf(), random: f.random(1), now: 1_000_000_000}
+	c := &counting{fleet: f, zipf: f.zipf(), random: f.random(1), told: make([][]int64, f.Partitions), now: 1_000_000_000}
 	for range f.Partitions {
 		w, err := window.New(window.Config{Span: time.Duration(f.Rule.Window), Slice: hotlist.Slice,
 			Bytes: max(minWindow, f.HotcountBytes/int64(f.Partitions))})
@@ -52,8 +53,14 @@ func (c *counting) slot(d time.Duration, rate float64, product int64, extra floa
 	for c.due += rate * d.Seconds(); c.due >= 1; c.due-- {
 		id := c.zipf.Draw(c.random)
 		if p := accesslog.Partition(id, len(c.windows)); only < 0 || p == only {
+			c.told[p] = append(c.told[p], id)
+		}
+	}
+	for p, ids := range c.told { // one after the other: a window stays in the processor's cache
+		for _, id := range ids {
 			c.windows[p].Add(id, 1, c.now)
 		}
+		c.told[p] = ids[:0]
 	}
 	if extra > 0 {
 		c.windows[accesslog.Partition(product, len(c.windows))].Add(product, int64(extra*d.Seconds()), c.now)

@@ -1,7 +1,6 @@
 package fastpath
 
 import (
-	"io"
 	"net"
 	"time"
 )
@@ -19,9 +18,10 @@ type Answer struct {
 	// Now is the time at which the request was read.
 	Now time.Time
 
-	heads []byte      // of all answers, one after the other
-	parts net.Buffers // pieces of heads, and bodies
-	out   net.Buffers // what of parts is not written yet; a field, for WriteTo keeps its address
+	heads   []byte      // of all answers, one after the other
+	parts   net.Buffers // pieces of heads, and bodies
+	out     net.Buffers // what of parts is not written yet; a field, for WriteTo keeps its address
+	vectors vectors     // of tryWrite
 }
 
 // NewAnswer returns an empty one.
@@ -51,12 +51,15 @@ func (a *Answer) full() bool {
 	return len(a.parts)+2 > maxParts || cap(a.heads)-len(a.heads) < room/8
 }
 
-// flush writes what there is.
-func (a *Answer) flush(to io.Writer) error {
-	a.out = a.parts
-	_, err := a.out.WriteTo(to)
-	a.Reset()
-	return err
+// written takes n bytes off what is to be written.
+func (a *Answer) written(n int) {
+	for len(a.out) > 0 && n >= len(a.out[0]) {
+		n -= len(a.out[0])
+		a.out = a.out[1:]
+	}
+	if n > 0 {
+		a.out[0] = a.out[0][n:]
+	}
 }
 
 // Reset makes it empty. It keeps no body in memory.

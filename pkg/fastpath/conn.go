@@ -17,6 +17,7 @@ type conn struct {
 	net.Conn
 	raw      syscall.RawConn // of a TCP connection where its reads need not be tried in vain, else nil
 	step     func(fd uintptr) bool
+	fd       int // within step, else -1
 	listener *Listener
 	id       uint64
 	remote   net.Addr
@@ -194,8 +195,16 @@ func (c *conn) answer(b []byte) (used, size int, v verdict, err error) {
 	return used, size, v, err
 }
 
-// flush writes answers. The deadline is moved only when it is too near.
+// flush writes answers. Only if that has to wait there is a deadline, which is
+// moved only when it is too near.
 func (c *conn) flush(a *Answer) error {
+	defer a.Reset()
+	a.out = a.parts
+	if c.fd >= 0 {
+		if err := c.tryWrite(a); err != nil || len(a.out) == 0 {
+			return err
+		}
+	}
 	if limit := c.listener.cfg.WriteTimeout; limit > 0 {
 		if until := c.now.Add(limit); until.Sub(c.writeUntil) > slack(limit) {
 			if err := c.SetWriteDeadline(until); err != nil {
@@ -203,7 +212,8 @@ func (c *conn) flush(a *Answer) error {
 			}
 		}
 	}
-	return a.flush(c.Conn)
+	_, err := a.out.WriteTo(c.Conn)
+	return err
 }
 
 // slack is by how much a deadline may be early.

@@ -52,7 +52,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &conn{Conn: c, raw: rawOf(c), listener: l, id: l.conns.Add(1), remote: c.RemoteAddr()}
+	f := &conn{Conn: c, raw: rawOf(c), listener: l, fd: -1, id: l.conns.Add(1), remote: c.RemoteAddr()}
 	f.step = f.readRaw
 	return f, nil
 }

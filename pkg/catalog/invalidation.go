@@ -36,14 +36,17 @@ func (i Invalidation) Encode() []byte {
 }
 
 // Supersedes reports whether a copy with this stamp is out of date now that
-// Redis holds what i says. A tombstone over nothing (Redis had dropped the
-// document) knows no version, so its token decides within an epoch: it was
-// taken before the origin was found without the document.
+// Redis holds what i says. Beside the order of stamps there are two cases in which
+// the later token decides, for who has it pulled later:
+//
+//   - A tombstone over nothing (Redis had dropped the document) knows no version.
+//   - An epoch below the copy's: Redis has lost the write that began the copy's
+//     epoch, before it was announced, or the writer would have kept to it.
 func (i Invalidation) Supersedes(stamp Stamp) bool {
 	if stamp.Less(i.Stamp) {
 		return true
 	}
-	return i.State == Tombstone.String() && i.Stamp.Epoch >= stamp.Epoch && i.Stamp.Token > stamp.Token
+	return i.Stamp.Token > stamp.Token && (i.State == Tombstone.String() || i.Stamp.Epoch < stamp.Epoch)
 }
 
 // SentTime returns Sent as a time.

@@ -58,3 +58,31 @@ func FuzzParseInvalidation(f *testing.F) {
 		}
 	})
 }
+
+func TestSupersedes(t *testing.T) {
+	stamp := func(epoch, version, token int64) catalog.Stamp {
+		return catalog.Stamp{Epoch: epoch, Version: version, Token: token}
+	}
+	for _, c := range []struct {
+		name      string
+		announced catalog.Stamp
+		state     string
+		copy      catalog.Stamp
+		want      bool
+	}{
+		{"a newer version", stamp(0, 2, 5), "live", stamp(0, 1, 4), true},
+		{"the same", stamp(0, 2, 5), "live", stamp(0, 2, 5), false},
+		{"an older version, pulled later", stamp(0, 1, 6), "live", stamp(0, 2, 5), false},
+		{"a deletion that knows no version", stamp(0, 0, 6), "tombstone", stamp(0, 2, 5), true},
+		{"a deletion before the copy was pulled", stamp(0, 0, 4), "tombstone", stamp(0, 2, 5), false},
+		{"an epoch that Redis has lost", stamp(0, 2, 6), "live", stamp(3, 1, 3), true},
+		{"and a deletion", stamp(0, 0, 6), "tombstone", stamp(3, 1, 3), true},
+		{"from before the epoch", stamp(0, 2, 2), "live", stamp(3, 1, 3), false},
+		{"a deletion from before it", stamp(0, 2, 2), "tombstone", stamp(3, 1, 3), false},
+		{"a new epoch", stamp(6, 1, 6), "live", stamp(3, 2, 5), true},
+	} {
+		if got := (catalog.Invalidation{Stamp: c.announced, State: c.state}).Supersedes(c.copy); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

@@ -115,7 +115,7 @@ func (c *counts) flush(now time.Time, last bool) (urgent bool) {
 	swept := l.hits.sweep(func(id, n int64) {
 		p := &c.parts[accesslog.Partition(id, len(c.parts))]
 		p.fresh = append(p.fresh, accesslog.Count{ID: id, N: n})
-		if recent := c.near.add(id, n); recent >= from && recent-n < to && !p.urgent {
+		if recent := c.near.add(id, n); recent >= from && recent-n < to && heating(recent, n) && !p.urgent {
 			p.urgent = !l.hot(id)
 		}
 	})

@@ -58,3 +58,18 @@ func nearRange(floor int64, gateways int) (from, to int64) {
 	from = max(minNear, floor/(withheld*int64(gateways)))
 	return from, max(from+1, enough*floor)
 }
+
+// A product is heating when its hits of one sweep are at least minHeat and more than
+// a heatShare-th of what it has had lately: of a steady one they are a five hundredth
+// to a 250th. minHeat keeps chance out: of one hit in a while nothing follows.
+const (
+	minHeat   = 3
+	heatShare = 32
+)
+
+// heating reports whether a product with so many recent hits, n of them since the
+// last sweep, may be about to cross a threshold. A steady one stays on the side where
+// it is, and with a long tail there is always one whose count is in the range; when
+// it does cross, or when many gateways share a product's requests so evenly that none
+// sees minHeat of them in a sweep, hotcount hears of it with the slice.
+func heating(recent, n int64) bool { return n >= minHeat && n*heatShare >= recent }

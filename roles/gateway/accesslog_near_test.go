@@ -93,3 +93,37 @@ func TestNearRange(t *testing.T) {
 		}
 	}
 }
+
+// Steady products, however many, do not make partitions urgent; one that reaches
+// the floor within a second or less does at nearly every sweep.
+func TestHeating(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 4))
+	share := func(perSecond float64, recent func(sweep int) float64) float64 {
+		const sweeps = 20_000
+		urgent := 0
+		for i := range sweeps {
+			if heating(int64(recent(i)), poisson(rnd, perSecond*sweepEvery.Seconds())) {
+				urgent++
+			}
+		}
+		return float64(urgent) / sweeps
+	}
+	for _, rate := range []float64{6, 10, 20, 40, 100} {
+		if got := share(rate, func(int) float64 { return rate * nearHalf.Seconds() }); got > 0.004 {
+			t.Errorf("a steady product with %v hits a second is taken for heating at %.2f %% of the sweeps", rate, 100*got)
+		}
+	}
+	for _, rate := range []float64{330, 1000, 5000} {
+		if got := share(rate, func(i int) float64 { return float64(i%10+1) * rate * sweepEvery.Seconds() }); got < 0.9 {
+			t.Errorf("a product that begins with %v hits a second is taken for heating at %.0f %% of its first sweeps only", rate, 100*got)
+		}
+	}
+}
+
+// poisson draws the number of hits in an interval that has mean of them on average.
+func poisson(rnd *rand.Rand, mean float64) (n int64) {
+	for p := rnd.ExpFloat64(); p < mean; p += rnd.ExpFloat64() {
+		n++
+	}
+	return n
+}

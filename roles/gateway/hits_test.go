@@ -206,18 +206,18 @@ func TestFlushRhythm(t *testing.T) {
 		hit(1, 31)
 		logs(19*ms, 30) // near; waits for the sweep
 		logs(ms, 101)
-		hit(1, 1)
-		logs(20*ms, 102) // each sweep tells of it now
+		hit(1, 8)
+		logs(20*ms, 109) // each sweep tells of it now, while it is heating
 		hit(1, 50)
-		logs(earlyEvery-1, 102)
-		logs(1, 152) // or an early one, if it has a share
-		logs(3*ms, 152)
+		logs(earlyEvery-1, 109)
+		logs(1, 159) // or an early one, if it has a share
+		logs(3*ms, 159)
 		hit(1, 50)
-		logs(0, 202)
+		logs(0, 209)
 		hit(2, 50)
 		hit(9, 300) // is hot: asks for nothing
-		logs(20*ms, 202)
-		hit(1, 598)
+		logs(20*ms, 209)
+		hit(1, 591)
 		logs(0, 1150)
 		hit(1, 60) // beyond twice the floor it had told enough
 		logs(14*ms, 1150)

@@ -58,6 +58,8 @@ func testHomes() map[string][]string {
 		"github.com/valyala/fasthttp":        {"roles", "pkg/lab/...", "pkg/fastpath"},
 		"github.com/twmb/franz-go":           {"pkg/kafka"},
 		"github.com/chromedp":                {"roles/hotcount"},
+		"github.com/maypok86/otter":          {"pkg/lru"}, // what it is compared with
+		"github.com/dgraph-io/ristretto":     {"pkg/lru"}, // likewise
 		"github.com/google/go-cmp":           everywhere,
 		"go.uber.org/goleak":                 everywhere,
 		"github.com/prometheus/client_model": everywhere,

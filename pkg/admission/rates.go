@@ -18,7 +18,7 @@ type RatesConfig struct {
 	// save up (600).
 	PerSecond float64
 	Burst     int
-	// Bytes bounds the table of addresses (8 MiB: some 29,000 of them). When it is
+	// Bytes bounds the table of addresses (8 MiB: some 20,000 of them). When it is
 	// full the address that has spent nothing for longest is forgotten.
 	Bytes int64
 }
@@ -38,7 +38,7 @@ func NewRates(cfg RatesConfig) (*Rates, error) {
 	cfg.PerSecond = cmp.Or(cfg.PerSecond, 20)
 	cfg.Burst = cmp.Or(cfg.Burst, 600)
 	cfg.Bytes = cmp.Or(cfg.Bytes, 8<<20)
-	table, err := lru.New(lru.Config[netip.Addr, *rate.Limiter]{Bytes: cfg.Bytes, Hash: hashAddr})
+	table, err := lru.New(lru.Config[netip.Addr, *rate.Limiter]{Bytes: cfg.Bytes, Hash: hashAddr, LeastRecent: true})
 	if err != nil {
 		return nil, err
 	}

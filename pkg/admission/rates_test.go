@@ -93,7 +93,7 @@ func TestRatesAreBounded(t *testing.T) {
 		binary.BigEndian.PutUint32(b[4:], uint32(i))
 		r.Spend(netip.AddrFrom16(b), now)
 	}
-	if have := r.Addresses(); have > limit/192 || have < limit/400 || uint64(have)+r.Forgotten() != n {
+	if have := r.Addresses(); have > limit/192 || have < limit/450 || uint64(have)+r.Forgotten() != n {
 		t.Errorf("%d addresses are remembered and %d forgotten of %d", have, r.Forgotten(), n)
 	}
 }

@@ -41,7 +41,7 @@ type sightings struct {
 
 func newSightings() (*sightings, error) {
 	docs, err := lru.New(lru.Config[catalog.Key, sighting]{Bytes: memory * (lru.Overhead + 64),
-		Hash: func(k catalog.Key) uint64 { return ring.Hash(k.Kind, k.ID) }})
+		Hash: func(k catalog.Key) uint64 { return ring.Hash(k.Kind, k.ID) }, LeastRecent: true})
 	if err != nil {
 		return nil, err
 	}

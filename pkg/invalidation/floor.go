@@ -11,7 +11,7 @@ import (
 )
 
 // DefaultFloorKeys is how many keys a Floor remembers when it is not told: about
-// 60 MiB when full.
+// 85 MiB when full.
 const DefaultFloorKeys = 1 << 18
 
 // Floor remembers the highest stamp seen on the bus for each of the most
@@ -44,7 +44,7 @@ func NewFloor(max int) (*Floor, error) {
 	}
 	keys, err := lru.New(lru.Config[catalog.Key, mark]{
 		Bytes: int64(max) * lru.Overhead * 17 / 16, // shards fill unevenly
-		Hash:  hashKey,
+		Hash:  hashKey, LeastRecent: true,
 	})
 	if err != nil {
 		return nil, err

@@ -5,28 +5,37 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
 // Overhead is what an entry costs beside the bytes given to Put: its list
-// element, its map slot, its place among those to draw from and the bookkeeping,
-// for keys and values of up to 24 bytes each.
-const Overhead = 240
+// element with a map slot, its slot in the index, its place among those to draw
+// from, what is remembered of entries that left, and the bookkeeping, for keys and
+// values of up to 24 bytes each. The miniatures of a cache cost up to 2 MiB more.
+const Overhead = 320
 
-// DefaultShards is the number of shards when Config names none.
-const DefaultShards = 16
+// maxShards and minShardBytes give the number of shards when Config names none:
+// what a small cache knows of its entries should not be split.
+const (
+	maxShards     = 64
+	minShardBytes = 256 << 10
+)
 
 // Config of a Cache.
 type Config[K comparable, V any] struct {
 	// Bytes bounds the cost of all entries: what Put was given plus Overhead
 	// each. A shard has an equal share of it.
 	Bytes int64
-	// Shards is a power of two up to 4096 (default 16).
+	// Shards is a power of two up to 4096. By default there are as many of at
+	// least 256 KiB as Bytes allow, and 64 at most: 16 of 4 MiB, 64 of 16 MiB.
 	Shards int
-	// Hash spreads the keys over the shards. Required.
+	// Hash spreads the keys over the shards and tells those that left apart.
+	// Required.
 	Hash func(K) uint64
+	// LeastRecent makes it a plain LRU, for a table in which what was used last
+	// must stay: otherwise the hit ratio decides what leaves.
+	LeastRecent bool
 	// OnEvict is told of each entry that leaves, exactly once, on the goroutine
 	// that made it leave and outside any lock: it may call the cache.
 	OnEvict func(K, V, Reason)
@@ -39,6 +48,7 @@ type Cache[K comparable, V any] struct {
 	share   int64
 	hash    func(K) uint64
 	onEvict func(K, V, Reason)
+	tuner   *tuner // nil for a plain LRU
 	// start is the zero of the cache's clock, before anything that can happen to
 	// it, so that 0 is no time of it. Only its monotonic part is used in Get,
 	// which is cheaper than the wall clock and never goes back.
@@ -48,7 +58,10 @@ type Cache[K comparable, V any] struct {
 // New returns an empty cache.
 func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	if cfg.Shards == 0 {
-		cfg.Shards = DefaultShards
+		cfg.Shards = 1
+		for cfg.Shards < maxShards && cfg.Bytes/int64(2*cfg.Shards) >= minShardBytes {
+			cfg.Shards *= 2
+		}
 	}
 	switch {
 	case cfg.Hash == nil:
@@ -66,61 +79,96 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 		onEvict: cfg.OnEvict,
 		start:   time.Now().Add(-1),
 	}
-	for i := range c.shards {
-		// The list's own bound is never reached: bytes decide, in shrink.
-		l, err := simplelru.NewLRU[K, entry[K, V]](math.MaxInt, nil)
-		if err != nil {
-			return nil, fmt.Errorf("create an LRU cache: %w", err)
+	first := leastRecent()
+	if !cfg.LeastRecent {
+		var err error
+		if c.tuner, err = newTuner(cfg.Bytes); err != nil {
+			return nil, err
 		}
-		c.shards[i].lru = l
+		first = plans()[0]
+	}
+	for i := range c.shards {
+		if err := c.shards[i].init(c.share, first, c.epoch(), c.hashOf); err != nil {
+			return nil, err
+		}
 	}
 	return c, nil
 }
 
-// shard picks by the high bits of a product, so that a hash that is good in its
-// low bits only (or is the id itself) still spreads.
-func (c *Cache[K, V]) shard(k K) *shard[K, V] {
-	return &c.shards[c.hash(k)*0x9e3779b97f4a7c15>>c.shift&uint64(len(c.shards)-1)]
+// hashOf makes every bit depend on all of the configured hash, which may be good in
+// some bits only, or be the id itself: the high ones choose the shard, the low ones
+// the place in it.
+func (c *Cache[K, V]) hashOf(k K) uint64 { return mix(c.hash(k)) }
+
+func (c *Cache[K, V]) shard(hash uint64) *shard[K, V] { return &c.shards[hash>>c.shift] }
+
+func (c *Cache[K, V]) epoch() *epoch {
+	if c.tuner == nil {
+		return new(epoch)
+	}
+	return &c.tuner.epoch
 }
 
 func (c *Cache[K, V]) now() int64 { return int64(time.Since(c.start)) }
 
-// Get returns the value of k and makes it the most recently used. An expired
-// entry is a miss and leaves. A hit allocates nothing.
-func (c *Cache[K, V]) Get(k K) (V, bool) {
-	s := c.shard(k)
-	s.mu.Lock()
-	e, ok := s.lru.Get(k)
-	if !ok || e.expires != 0 && e.expired(c.now()) {
-		return c.miss(s, k, e, ok)
+// Get returns the value of k and counts as a use of it. An expired entry is a
+// miss and leaves. A hit allocates nothing and, unless LeastRecent is set, takes no
+// lock.
+func (c *Cache[K, V]) Get(k K) (v V, ok bool) {
+	hash := c.hashOf(k)
+	s := c.shard(hash)
+	n := s.find(hash, k)
+	if n == nil {
+		return v, false
 	}
-	s.mu.Unlock()
-	return e.value, true
+	if n.expires != 0 && n.expired(c.now()) {
+		c.expire(s, hash, n)
+		return v, false
+	}
+	c.use(s, hash, n)
+	return n.value, true
 }
 
-// GetAt is Get for a caller that has read the clock already: reading it is a
-// third of the cost of a hit.
-func (c *Cache[K, V]) GetAt(k K, now time.Time) (V, bool) {
-	at := int64(now.Sub(c.start))
-	s := c.shard(k)
-	s.mu.Lock()
-	e, ok := s.lru.Get(k)
-	if !ok || e.expired(at) {
-		return c.miss(s, k, e, ok)
+// GetAt is Get for a caller that has read the clock already: reading it is the
+// greater part of the cost of a hit.
+func (c *Cache[K, V]) GetAt(k K, now time.Time) (v V, ok bool) {
+	hash := c.hashOf(k)
+	s := c.shard(hash)
+	n := s.find(hash, k)
+	if n == nil {
+		return v, false
 	}
-	s.mu.Unlock()
-	return e.value, true
+	if n.expired(int64(now.Sub(c.start))) {
+		c.expire(s, hash, n)
+		return v, false
+	}
+	c.use(s, hash, n)
+	return n.value, true
 }
 
-// miss ends a Get that found nothing or an expired entry; it releases the lock.
-func (c *Cache[K, V]) miss(s *shard[K, V], k K, e entry[K, V], found bool) (zero V, _ bool) {
-	var out []gone[K, V]
-	if found {
-		out = s.drop(k, e, Expired, nil)
+func (c *Cache[K, V]) use(s *shard[K, V], hash uint64, n *node[K, V]) {
+	if c.tuner == nil {
+		s.mu.Lock()
+		s.lists[window].Get(n.key)
+		s.mu.Unlock()
+		return
+	}
+	n.use(c.tuner.epoch.now())
+	if c.tuner.awake.Load() {
+		c.tuner.use(hash, n.bytes)
+	}
+}
+
+// expire drops an entry that was found to have expired, unless it has left since.
+func (c *Cache[K, V]) expire(s *shard[K, V], hash uint64, n *node[K, V]) {
+	var few [1]gone[K, V]
+	out := few[:0]
+	s.mu.Lock()
+	if s.find(hash, n.key) == n {
+		out = s.drop(n, math.MaxInt64, Expired, out)
 	}
 	s.mu.Unlock()
 	c.tell(out)
-	return zero, false
 }
 
 // Put stores v under k at the cost of bytes (below 0 counts as 0) until
@@ -131,35 +179,34 @@ func (c *Cache[K, V]) miss(s *shard[K, V], k K, e entry[K, V], found bool) (zero
 func (c *Cache[K, V]) Put(k K, v V, bytes int64, expires time.Time) bool {
 	bytes = max(0, bytes)
 	now := c.now()
-	e := entry[K, V]{value: v, bytes: bytes + Overhead}
+	n := &node[K, V]{key: k, value: v, bytes: bytes + Overhead}
 	fits := bytes <= c.share-Overhead
 	if !expires.IsZero() {
-		e.expires = max(1, int64(expires.Sub(c.start))) // not 0, which means never
-		fits = fits && !e.expired(now)
+		n.expires = max(1, int64(expires.Sub(c.start))) // not 0, which means never
+		fits = fits && !n.expired(now)
 	}
 	var few [4]gone[K, V]
 	out := few[:0]
-	s := c.shard(k)
+	hash := c.hashOf(k)
+	s := c.shard(hash)
 	s.mu.Lock()
-	if old, ok := s.lru.Peek(k); ok {
-		// golang-lru's own callback would not be told of an overwrite (#189).
-		why := Replaced
-		if old.expired(now) {
-			why = Expired
-		}
-		if fits {
-			out = s.left(k, old, why, out) // Add below takes its place
-		} else {
-			out = s.drop(k, old, why, out)
-		}
+	if c.tuner != nil {
+		s.plan = c.tuner.chosen()
 	}
-	if fits {
-		e.place = s.newPlace(k)
-		s.lru.Add(k, e)
-		s.bytes += e.bytes
-		out = s.shrink(c.share, now, out)
+	old := s.find(hash, k)
+	switch {
+	case fits:
+		out = s.put(hash, n, old, now, out)
+	case old != nil:
+		out = s.drop(old, now, Replaced, out)
 	}
 	s.mu.Unlock()
+	if c.tuner != nil && fits && old == nil {
+		if len(out) > 0 && !c.tuner.awake.Load() {
+			c.tuner.awake.Store(true)
+		}
+		c.tuner.use(hash, n.bytes)
+	}
 	c.tell(out)
 	return fits
 }
@@ -168,20 +215,15 @@ func (c *Cache[K, V]) Put(k K, v V, bytes int64, expires time.Time) bool {
 func (c *Cache[K, V]) Remove(k K) bool {
 	var few [1]gone[K, V]
 	out := few[:0]
-	s := c.shard(k)
+	hash := c.hashOf(k)
+	s := c.shard(hash)
 	s.mu.Lock()
-	e, ok := s.lru.Peek(k)
-	live := ok
-	if ok {
-		why := Removed
-		if e.expired(c.now()) {
-			why, live = Expired, false
-		}
-		out = s.drop(k, e, why, out)
+	if n := s.find(hash, k); n != nil {
+		out = s.drop(n, c.now(), Removed, out)
 	}
 	s.mu.Unlock()
 	c.tell(out)
-	return live
+	return len(out) > 0 && out[0].reason == Removed
 }
 
 // Purge drops everything that was stored before the call.
@@ -189,9 +231,11 @@ func (c *Cache[K, V]) Purge() {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		out := make([]gone[K, V], 0, s.lru.Len())
-		for k, e, ok := s.lru.RemoveOldest(); ok; k, e, ok = s.lru.RemoveOldest() {
-			out = s.left(k, e, Removed, out)
+		out := make([]gone[K, V], 0, len(s.entries))
+		for list := range s.lists {
+			for n := s.oldest(uint8(list)); n != nil; n = s.oldest(uint8(list)) {
+				out = s.drop(n, 0, Removed, out)
+			}
 		}
 		s.mu.Unlock()
 		c.tell(out)
@@ -204,7 +248,7 @@ func (c *Cache[K, V]) Len() int {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		n += s.lru.Len()
+		n += len(s.entries)
 		s.mu.Unlock()
 	}
 	return n
@@ -216,7 +260,7 @@ func (c *Cache[K, V]) Bytes() int64 {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		n += s.bytes
+		n += s.total()
 		s.mu.Unlock()
 	}
 	return n
@@ -238,17 +282,17 @@ func (c *Cache[K, V]) Evictions(why Reason) uint64 {
 }
 
 // Range calls fn for the live entries, in no order, until it returns false. It
-// sees each shard as it was at one moment, holds no lock during fn and uses no
-// entry: what was least recently used stays so.
+// sees each shard as it was at one moment, holds no lock during fn and does not
+// count as a use.
 func (c *Cache[K, V]) Range(fn func(K, V) bool) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		keys, entries := s.lru.Keys(), s.lru.Values()
+		all := slices.Clone(s.entries)
 		s.mu.Unlock()
 		now := c.now()
-		for j := range keys {
-			if !entries[j].expired(now) && !fn(keys[j], entries[j].value) {
+		for _, n := range all {
+			if !n.expired(now) && !fn(n.key, n.value) {
 				return
 			}
 		}

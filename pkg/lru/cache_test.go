@@ -13,10 +13,10 @@ import (
 
 func hash(k int) uint64 { return uint64(k) }
 
-// single is a cache of one shard with room for n entries of no bytes of their own.
+// single is a plain LRU of one shard with room for n entries of no bytes of their own.
 func single(t *testing.T, n int, onEvict func(int, string, lru.Reason)) *lru.Cache[int, string] {
 	t.Helper()
-	c, err := lru.New(lru.Config[int, string]{Bytes: int64(n) * lru.Overhead, Shards: 1, Hash: hash, OnEvict: onEvict})
+	c, err := lru.New(lru.Config[int, string]{Bytes: int64(n) * lru.Overhead, Shards: 1, Hash: hash, LeastRecent: true, OnEvict: onEvict})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,8 @@ func TestNewRefuses(t *testing.T) {
 		"three shards":           {Bytes: 1 << 20, Shards: 3, Hash: hash},
 		"negative shards":        {Bytes: 1 << 20, Shards: -2, Hash: hash},
 		"too many shards":        {Bytes: 1 << 40, Shards: 8192, Hash: hash},
-		"no room for an entry":   {Bytes: 16*lru.Overhead - 1, Hash: hash},
+		"no room for an entry":   {Bytes: lru.Overhead - 1, Hash: hash},
+		"no room in a shard":     {Bytes: 16*lru.Overhead - 1, Shards: 16, Hash: hash},
 		"no bytes":               {Hash: hash},
 		"a negative byte budget": {Bytes: -1, Hash: hash},
 	} {

@@ -11,7 +11,7 @@ import (
 	"eshop/pkg/lru"
 )
 
-// model is what a cache of one shard must do, written as simply as possible.
+// model is what a plain LRU of one shard must do, written as simply as possible.
 type model struct {
 	limit   int64
 	entries []modelEntry // least recently used first
@@ -105,7 +105,7 @@ func TestCacheIsTheModel(t *testing.T) {
 			rnd := rand.New(rand.NewPCG(seed, 1))
 			m := &model{limit: int64(2+rnd.IntN(8)) * lru.Overhead}
 			var told []string
-			c, err := lru.New(lru.Config[int, int]{Bytes: m.limit, Shards: 1, Hash: hash,
+			c, err := lru.New(lru.Config[int, int]{Bytes: m.limit, Shards: 1, Hash: hash, LeastRecent: true,
 				OnEvict: func(k, v int, why lru.Reason) { told = append(told, fmt.Sprintln(k, v, why)) }})
 			if err != nil {
 				t.Fatal(err)

@@ -6,7 +6,7 @@ import "strconv"
 type Reason uint8
 
 const (
-	// Capacity: it was the least recently used and room was needed.
+	// Capacity: room was needed, and the policy could best do without it.
 	Capacity Reason = iota
 	// Expired: its time had passed; found out on access, overwrite or eviction.
 	Expired

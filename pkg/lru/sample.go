@@ -8,8 +8,8 @@ const sampleTries = 4
 // Sample calls fn for n entries drawn at random, each live one as likely as any
 // other at every draw, so the same one may come twice. It returns fewer when it
 // meets too many expired ones, and none when the cache is empty. A draw takes
-// constant time and one shard's lock for a lookup, holds none during fn and uses
-// no entry: what was least recently used stays so.
+// constant time and one shard's lock, holds none during fn and does not count as
+// a use.
 func (c *Cache[K, V]) Sample(n int, fn func(K, V)) {
 	// The shards' sizes may change between the draws; a draw that finds fewer
 	// entries than it was planned for is made anew.
@@ -17,7 +17,7 @@ func (c *Cache[K, V]) Sample(n int, fn func(K, V)) {
 	for i := range c.shards {
 		s := &c.shards[i]
 		s.mu.Lock()
-		sizes[i] = len(s.keys)
+		sizes[i] = len(s.entries)
 		s.mu.Unlock()
 		total += sizes[i]
 	}
@@ -42,10 +42,9 @@ func (c *Cache[K, V]) at(shard, at int) (k K, v V, ok bool) {
 	s := &c.shards[shard]
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at >= len(s.keys) {
+	if at >= len(s.entries) {
 		return k, v, false
 	}
-	k = s.keys[at].key
-	e, ok := s.lru.Peek(k)
-	return k, e.value, ok && !e.expired(c.now())
+	n := s.entries[at]
+	return n.key, n.value, !n.expired(c.now())
 }

@@ -57,7 +57,7 @@ func newCacheRole(f Fleet, part uint64, thinning int, products []int64, rate fun
 	c := &cacheRole{fleet: f, random: f.random(part), pulled: make(map[int64]float64, len(products))}
 	var err error
 	c.heap, err = lru.New(lru.Config[int64, copied]{Bytes: f.CacheBytes / int64(thinning),
-		Shards: max(1, lru.DefaultShards/thinning), Hash: func(id int64) uint64 { return place(id) }})
+		Hash: func(id int64) uint64 { return place(id) }})
 	if err != nil {
 		return nil, fmt.Errorf("simulate the cache role: %w", err)
 	}

@@ -73,10 +73,10 @@ func newGateway(f Fleet, part uint64, thinning int, hot, owned []int64) (*gatewa
 	}
 	shops := max(1, f.Products/f.ProductsPerShop)
 	g.softOf, g.shopReads = make([]float64, shops), make([]uint32, shops)
-	bytes, shards := f.L1Bytes/int64(thinning), max(1, lru.DefaultShards/thinning)
+	bytes := f.L1Bytes / int64(thinning)
 	var err error
-	if g.pages, err = lru.New(lru.Config[int32, struct{}]{Bytes: bytes / 100 * pagesShare, Shards: shards, Hash: g.hash}); err == nil {
-		g.docs, err = lru.New(lru.Config[int32, struct{}]{Bytes: bytes / 100 * docsShare, Shards: shards, Hash: g.hash})
+	if g.pages, err = lru.New(lru.Config[int32, struct{}]{Bytes: bytes / 100 * pagesShare, Hash: g.hash}); err == nil {
+		g.docs, err = lru.New(lru.Config[int32, struct{}]{Bytes: bytes / 100 * docsShare, Hash: g.hash})
 	}
 	if err != nil {
 		return nil, fmt.Errorf("simulate a gateway: %w", err)

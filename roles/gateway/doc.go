@@ -32,12 +32,23 @@
 //
 // # A request
 //
-// One lookup in the page cache (http.go). A miss goes to the owner of the root
+// One lookup in the page cache: by the fast path, which answers simple requests
+// before the server sees them (hit.go), or by the handler (http.go). A miss goes to the owner of the root
 // document by the ring, one hop (forward.go), unless the product is hot, or is
 // loaded here: documents from L1, then Redis, then the cache role, each held
 // against the floor (fetch.go); one load for each page at a time (load.go). A
 // page holds pointers to the flags of its documents (entry.go): a change stores
 // into one flag, and every page built from that document is invalid.
+//
+// # Where a hit's time goes
+//
+// A page of 10 KiB to 64 keep-alive connections on loopback, profiled by perf: three
+// quarters are the kernel's, nearly all of it in the one writev (copying the page,
+// TCP, waking the client); a read takes a tenth. Of the rest a third is the
+// runtime's scheduler and poller, a quarter is answerHit: clock, target, lookup,
+// judgement, Cache-Status, counters. The other half is looking through the
+// head, and what the process does beside: counting, auditing, the bus. A hit makes two
+// system calls, takes no lock and allocates nothing.
 //
 // # Hot products
 //

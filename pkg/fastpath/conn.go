@@ -38,7 +38,8 @@ type conn struct {
 	fail   error
 
 	readUntil, writeUntil time.Time // the deadlines in force
-	idleUntil             time.Time // when readUntil is a look before that, else zero
+	looking               bool      // readUntil is a look before the end of the idle time
+	idleUntil             time.Time // that end, if looking; zero: there is none
 	now                   time.Time // of the last look at what was read
 
 	// reading: the server waits in Read, so a Close comes from elsewhere. answered
@@ -92,8 +93,10 @@ func (c *conn) handle() bool {
 	for {
 		used, size, v, err := c.answer(c.buf[:c.filled])
 		if err != nil {
-			c.passing, c.err, c.rest = true, err, nil
-			return c.result(0, err)
+			// It could not be written, so nothing can be told to the client any more: the
+			// server would answer any other error.
+			c.passing, c.err, c.rest = true, io.EOF, nil
+			return c.result(0, io.EOF)
 		}
 		c.filled = copy(c.buf, c.buf[used:c.filled])
 		switch {
@@ -150,9 +153,12 @@ func (c *conn) wait() {
 		switch {
 		case err == nil:
 			return // step had a result
-		case !c.idleUntil.IsZero() && errors.Is(err, os.ErrDeadlineExceeded) && !c.closing.Load():
+		case c.looking && errors.Is(err, os.ErrDeadlineExceeded) && !c.closing.Load():
 			// Time for a look (see await); Read begins with one.
-			if err = c.SetReadDeadline(c.idleUntil); err == nil {
+			if err = c.SetReadDeadline(c.idleUntil); err == nil && c.closing.Load() {
+				err = c.hurry() // Close may have set its deadline before this one
+			}
+			if err == nil {
 				continue
 			}
 		}
@@ -183,6 +189,9 @@ func (c *conn) answer(b []byte) (used, size int, v verdict, err error) {
 			if err = c.flush(w.answer); err != nil {
 				break
 			}
+			// It may have had to wait: what was fresh then may not be fresh now.
+			c.now = time.Now()
+			w.answer.Now = c.now
 		}
 	}
 	if err == nil && used > 0 {
@@ -213,6 +222,7 @@ func (c *conn) flush(a *Answer) error {
 		}
 	}
 	_, err := a.out.WriteTo(c.Conn)
+	c.now = time.Now()
 	return err
 }
 
@@ -247,9 +257,9 @@ func (c *conn) await() error {
 			until = c.now.Add(limit)
 		}
 		var idle time.Time
-		least := slack(limit)
+		looking, least := false, slack(limit)
 		if c.raw != nil && (limit == 0 || limit > 2*lookAfter) {
-			idle, least = until, lookAfter
+			looking, idle, least = true, until, lookAfter
 			until = c.now.Add(2 * lookAfter)
 		}
 		if off := until.Sub(c.readUntil); off < 0 || off > least {
@@ -257,7 +267,7 @@ func (c *conn) await() error {
 				return err
 			}
 		}
-		c.idleUntil = idle
+		c.looking, c.idleUntil = looking, idle
 	}
 	if c.closing.Load() { // Close may have set its deadline before this one
 		return c.hurry()
@@ -295,7 +305,7 @@ func (c *conn) SetDeadline(t time.Time) error {
 }
 
 func (c *conn) SetReadDeadline(t time.Time) error {
-	c.readUntil, c.idleUntil = t, time.Time{}
+	c.readUntil, c.looking, c.idleUntil = t, false, time.Time{}
 	return c.Conn.SetReadDeadline(t)
 }
 

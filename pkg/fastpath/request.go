@@ -113,6 +113,9 @@ func (q *Request) field(line []byte, host *bool) bool {
 			return false // a fold, a blank before the colon, or worse
 		}
 	}
+	if bytes.IndexByte(line, '\r') >= 0 || bytes.IndexByte(line, 0) >= 0 {
+		return false // some take the one for the end of a line, some the other for that of a text
+	}
 	var into *[]byte
 	switch name[0] | 0x20 {
 	case 'a':
@@ -154,7 +157,9 @@ func (q *Request) field(line []byte, host *bool) bool {
 	if *into != nil {
 		return false
 	}
-	*into = bytes.TrimSpace(line[colon+1:])
+	if *into = bytes.Trim(line[colon+1:], " \t"); *into == nil {
+		*into = []byte{} // it was there
+	}
 	return true
 }
 

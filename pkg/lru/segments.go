@@ -181,7 +181,7 @@ func (s *segments[K, V]) settle(last *node[K, V], now int64, out []*node[K, V]) 
 	for moves := 0; ; moves++ {
 		over := s.total() > s.limit
 		crowded := s.bytes[window] > room && s.lists[window].Len() > 1
-		if s.oldest(window) == last {
+		if last != nil && s.oldest(window) == last {
 			s.move(last, window)
 		}
 		switch {

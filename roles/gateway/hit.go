@@ -127,7 +127,7 @@ func (w *recorder) recordSimple(q *fastpath.Request, id int64) {
 	s.request.Target, s.request.Head = q.Target, q.Fields
 	if w.log.cfg.Client {
 		if addr, err := netip.ParseAddrPort(q.Remote.String()); err == nil {
-			s.request.Client = addr.Addr().Unmap()
+			s.request.Client = addr.Addr().Unmap().WithZone("")
 		}
 	}
 	w.send(s)

@@ -97,16 +97,18 @@ func (p *pipe) ask(ctx context.Context, q *question, work *sync.WaitGroup, reque
 			// with this one.
 			runtime.Gosched()
 		}
-		p.flush()
+		p.flush(work)
 	}
 	<-q.done // by run: answered, or failed with the connection
 	return q.err
 }
 
-// flush writes until nothing is left to be written.
-func (p *pipe) flush() {
+// flush writes what there is. What is asked meanwhile another goroutine writes, so
+// that no request waits for those of others when its own answer is there.
+func (p *pipe) flush(work *sync.WaitGroup) {
 	p.mu.Lock()
-	for p.conn != nil && len(p.out) > 0 {
+	defer p.mu.Unlock()
+	if p.conn != nil && len(p.out) > 0 {
 		conn, out := p.conn, p.out
 		p.out, p.spare = p.spare[:0], nil
 		p.mu.Unlock()
@@ -116,8 +118,9 @@ func (p *pipe) flush() {
 		p.mu.Lock()
 		p.spare = out[:0]
 	}
-	p.flushing = false
-	p.mu.Unlock()
+	if p.flushing = p.conn != nil && len(p.out) > 0; p.flushing {
+		work.Go(func() { p.flush(work) })
+	}
 }
 
 // run connects, reads answers until the connection fails or ctx ends, and fails

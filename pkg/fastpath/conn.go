@@ -207,6 +207,9 @@ func (c *conn) answer(b []byte) (used, size int, v verdict, err error) {
 // flush writes answers. Only if that has to wait there is a deadline, which is
 // moved only when it is too near.
 func (c *conn) flush(a *Answer) error {
+	if len(a.parts) == 0 { // all of them went out when the last one filled it
+		return nil
+	}
 	defer a.Reset()
 	a.out = a.parts
 	if c.fd >= 0 {

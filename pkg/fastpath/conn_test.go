@@ -135,6 +135,27 @@ func TestSameAnswers(t *testing.T) {
 	t.Logf("%d answers by the fast path, %d by the server", fast.fast.Load(), fast.behind.Load())
 }
 
+// As many requests as fill a write, and one more or less, sent together: by twos,
+// and by ones without a body.
+func TestFullWrites(t *testing.T) {
+	s := open(t, true, nil)
+	for n := 1; n <= 70; n++ {
+		for _, method := range []string{"GET", "HEAD"} {
+			c := s.dial(t)
+			if _, err := io.WriteString(c, strings.Repeat(method+" /1 HTTP/1.1\r\nHost: a\r\n\r\n", n)); err != nil {
+				t.Fatal(err)
+			}
+			r := bufio.NewReader(c)
+			for i := range n {
+				if _, err := read(r, method); err != nil {
+					t.Fatalf("answer %d of %d: %v", i, n, err)
+				}
+			}
+			c.Close()
+		}
+	}
+}
+
 // A client that closes its side together with its request gets its answer and
 // then the end, not the end of the idle time.
 func TestHalfClosed(t *testing.T) {

@@ -166,13 +166,16 @@ func TestWalkOfAPausedProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		paused, resumed := make(chan struct{}), make(chan struct{})
-		saves := 0
+		written, once := 0, sync.Once{} // what it has told of its progress; it stops when that is some
 		former := m.walk(first, ids, func(ctx context.Context, s prewarmState) error {
-			if saves++; saves == 4 {
-				close(paused)
-				<-resumed
+			if written > 0 {
+				once.Do(func() { close(paused); <-resumed })
 			}
-			return node.write(ctx, s.encode())
+			if err := node.write(ctx, s.encode()); err != nil {
+				return err
+			}
+			written = s.Cursor
+			return nil
 		})
 		ended := make(chan error, 1)
 		go func() { ended <- former.run(t.Context()) }()

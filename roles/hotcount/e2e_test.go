@@ -119,8 +119,8 @@ func (w *world) checkSteady(hots []hotlist.Hot, id int64, end time.Time) {
 			lists++
 		}
 	}
-	if lists < 2 {
-		w.t.Errorf("product %d was in %d lists only", id, lists)
+	if lists == 0 { // how many are seen is chance: a watch tells of the newest
+		w.t.Errorf("product %d was in no list", id)
 	}
 }
 

@@ -65,7 +65,8 @@ func (g *ghosts) remember(hash uint64, freq, epoch uint8) {
 }
 
 // mix spreads a hash that is good in some of its bits only (or is the id itself)
-// over all of them: the finalizer of MurmurHash3.
+// over all of them: the finalizer of MurmurHash3. Not pkg/ring's, by which a
+// configured hash may have been made: the two would not be independent.
 func mix(h uint64) uint64 {
 	h ^= h >> 33
 	h *= 0xff51afd7ed558ccd

@@ -3,7 +3,7 @@ package gateway
 import "time"
 
 // near estimates how often a product was asked for here within about the window
-// of the hot rule: a count for each of nearCells values of a hash, halved every
+// of the hot rule: a count for each of 2^nearBits values of a hash, halved every
 // nearHalf, so that a steady product's is between half a window's hits and a
 // whole window's. Products that share a cell are overestimated: that costs a record
 // more, or, beside a very hot one, has a product told of once in a slice only.

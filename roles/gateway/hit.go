@@ -20,7 +20,8 @@ func (r *Role) fastpath(l net.Listener, answer func(*fastpath.Request, *fastpath
 // answerHit answers a request with a page that L1 has and that needs no look
 // elsewhere, which is what serveL1 does for all others. It says the same with the
 // same headers; a page brings those that do not change as bytes. No lock that is
-// shared by more than a shard, no allocation, no wait (invariant 6).
+// shared by more than a shard, no wait (invariant 6), and no allocation but for the
+// record of a request that the access log may want.
 func (r *Role) answerHit(q *fastpath.Request, a *fastpath.Answer) bool {
 	key, suffix, v := r.router.parse(q.Target)
 	if v != targetOK {

@@ -110,13 +110,16 @@ func (p *partitionReader) step(ctx context.Context, addr string, topic sarama.Uu
 	return p.fetch()
 }
 
-// begin finds the first offset to read and the end of the log as of now.
+// begin finds the first offset to read and the end of the log as of now. When it
+// is the oldest that the log still has, then what came before may be as young as
+// the start too: the brokers may not have answered for as long as they keep
+// records. That is a gap.
 func (p *partitionReader) begin() error {
 	end, err := p.offsetAt(sarama.OffsetNewest)
 	if err != nil {
 		return err
 	}
-	next := end
+	next, lost := end, false
 	if p.start != sarama.OffsetNewest {
 		if next, err = p.offsetAt(p.start); err != nil {
 			return err
@@ -125,10 +128,21 @@ func (p *partitionReader) begin() error {
 			next = end
 		}
 	}
+	if p.start >= 0 && next > 0 { // a point in time
+		first, err := p.offsetAt(sarama.OffsetOldest) // after next: it only grows
+		if err != nil {
+			return err
+		}
+		lost = first >= next
+		next = max(next, first)
+	}
 	p.mu.Lock()
-	p.next, p.target, p.high = next, end, end
+	p.next, p.target, p.high = next, max(next, end), max(next, end)
 	p.lastAnswer = time.Now()
 	p.mu.Unlock()
+	if lost {
+		p.gap(0, next, GapRetention)
+	}
 	return nil
 }
 

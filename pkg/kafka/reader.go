@@ -28,7 +28,9 @@ type Events interface {
 	Record(Record)
 	// Gap says that offsets from <= o < to were lost to this reader, or, for
 	// GapTruncated with to < from, that the log now ends (or begins anew) at to
-	// and records it has shown may no longer exist.
+	// and records it has shown may no longer exist. From 0 by GapRetention, before
+	// any record, says that the oldest one left is as young as the point in time
+	// to begin at, so some of those before it may have been too.
 	Gap(partition int32, from, to int64, reason string)
 }
 

@@ -128,6 +128,60 @@ func TestReaderGapOfRetention(t *testing.T) {
 	})
 }
 
+// A reader that is to begin at a time before the oldest record cannot know how much it missed: the brokers may not have
+// answered since it started for as long as they keep records.
+func TestReaderBeginsAfterRetention(t *testing.T) {
+	onEach(t, func(t *testing.T, c cluster) {
+		for _, tc := range []struct {
+			name    string
+			age     time.Duration // of the first 15 of 20 records
+			deleted int64
+			replay  time.Duration
+			begin   int64
+			gap     bool
+		}{
+			{"young ones are gone", 0, 15, time.Hour, 15, true},
+			{"all are gone", 0, 20, time.Hour, 20, true},
+			{"old ones are gone", 2 * time.Hour, 10, time.Hour, 15, false},
+			{"nothing is gone", 0, 0, time.Hour, 0, false},
+			{"whatever there is", 0, 15, -1, 15, false},
+			{"what comes now", 0, 20, 0, 20, false},
+		} {
+			t.Run(tc.name, func(t *testing.T) {
+				topic := c.topic(t, 1)
+				p := c.producer(t, kafka.ProducerConfig{})
+				for i := range 20 {
+					at := time.Now()
+					if i < 15 {
+						at = at.Add(-tc.age)
+					}
+					send(t, p, kafka.Record{Topic: topic, Value: fmt.Append(nil, i), Time: at})
+				}
+				if tc.deleted > 0 {
+					if err := c.admin(t).DeleteRecords(topic, map[int32]int64{0: tc.deleted}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				out := &sink{}
+				r, _ := c.reader(t, kafka.ReaderConfig{Topic: topic, Replay: tc.replay}, out)
+				until(t, 30*time.Second, "it caught up", r.CaughtUp)
+				send(t, p, kafka.Record{Topic: topic, Value: []byte("last")})
+				until(t, 30*time.Second, "the end is read", func() bool { return slices.Contains(out.values(), "last") })
+				if first := out.all()[0].Offset; first != tc.begin {
+					t.Errorf("began at offset %d, want %d", first, tc.begin)
+				}
+				var want []gap
+				if tc.gap {
+					want = []gap{{0, 0, tc.deleted, kafka.GapRetention}}
+				}
+				if got := out.allGaps(); !slices.Equal(got, want) {
+					t.Errorf("gaps: got %v, want %v", got, want)
+				}
+			})
+		}
+	})
+}
+
 // slowSink waits before it returns from the record with number at.
 type slowSink struct {
 	sink

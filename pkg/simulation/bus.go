@@ -54,8 +54,14 @@ func (p *process) follow(changed func(catalog.Invalidation)) *follower {
 func (f *follower) read(t *task, i int32) {
 	w := f.p.w
 	log := &w.bus[i]
+	start := w.now - replay
 	t.wait("find the beginning of the bus", func() bool { return w.feed.reaches(f.p) })
-	f.next[i], f.known = log.since(w.now-replay), true
+	f.next[i], f.known = log.since(start), true
+	if log.first > 0 && f.next[i] == log.first { // what is gone may be as young as the start
+		w.events.note("beginnings of the bus that were gone")
+		t.say("offsets before %d of the bus are gone", log.first)
+		f.receiver.Gap("cache-invalidate", i, 0, int64(log.first), "retention")
+	}
 	for {
 		t.wait("read the bus", func() bool { return w.feed.reaches(f.p) && f.next[i] < log.end() })
 		if from := f.next[i]; from < log.first {

@@ -175,6 +175,7 @@ var hostile = []string{
 	"fills of a heap that the floor refused",
 	"forced back",
 	"gaps on the bus",
+	"beginnings of the bus that were gone",
 	"holders that wrote after their session had expired",
 	"loads that a change overtook",
 	"loads that joined another",

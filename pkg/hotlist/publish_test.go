@@ -1,6 +1,7 @@
 package hotlist_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -102,6 +103,15 @@ func TestClaimFindsItsSuccessor(t *testing.T) {
 			between.get = nil
 			p, _ := e.claim(quick, 0, "quick")
 			e.must(p.PublishHot(e.ctx(), hotlist.Hot{}))
+			for ctx := e.ctx(); ; { // the slow one's server may be behind the quick one's
+				data, _, err := s.Get(ctx, "hot/0")
+				if bytes.Contains(data, []byte("quick")) {
+					return
+				}
+				if ctx.Err() != nil {
+					e.Fatalf("the slow one's server has %q, %v", data, err)
+				}
+			}
 		}
 		if _, _, err := slow.Claim(e.ctx(), 0, "slow"); !errors.Is(err, hotlist.ErrSuperseded) || !strings.Contains(err.Error(), "quick") {
 			e.Errorf("claim: got %v, want ErrSuperseded by quick", err)

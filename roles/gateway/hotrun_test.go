@@ -141,6 +141,10 @@ func TestHotOnServers(t *testing.T) {
 		all = append(all, apart)
 		owner, _ := all[0].peers.Ring().Owner(ring.Hash(accesslog.Kind, 7))
 		for _, g := range all {
+			w.until(g.cfg.ID+" knows that it has cooled", func() (bool, string) {
+				n := len(g.hot.set.Load().keys)
+				return n == 0, fmt.Sprint(n)
+			})
 			if g.cfg.ID != owner.ID {
 				w.until(g.cfg.ID+" has given its copy up", func() (bool, string) { return g.l1.pages.Len() == 0, fmt.Sprint(g.l1.pages.Len()) })
 			}

@@ -1,6 +1,7 @@
 package coherence_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -171,6 +172,24 @@ func TestTells(t *testing.T) {
 	} {
 		if got := coherence.Tells(c.out, found, c.announced); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// 4: a change is applied when Redis holds it, or something above it, not when it did.
+func TestRefused(t *testing.T) {
+	out := rediscluster.Outcome{Stored: stamp(0, 5, 50)}
+	for _, c := range []struct {
+		found catalog.Document
+		lost  bool
+	}{
+		{copyOf(catalog.Live, stamp(0, 5, 50)), false},
+		{copyOf(catalog.Live, stamp(0, 6, 10)), false},
+		{copyOf(catalog.Live, stamp(0, 5, 49)), true},
+		{catalog.Document{}, true},
+	} {
+		if err := coherence.Refused(out, c.found); errors.Is(err, coherence.ErrLost) != c.lost {
+			t.Errorf("found %v: %v", c.found.Stamp, err)
 		}
 	}
 }

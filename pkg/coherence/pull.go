@@ -1,6 +1,9 @@
 package coherence
 
 import (
+	"errors"
+	"fmt"
+
 	"eshop/pkg/catalog"
 	"eshop/pkg/rediscluster"
 )
@@ -50,6 +53,20 @@ func ForChange(op catalog.Op, known catalog.Stamp, doc catalog.Document) (redisc
 // other, and only a stamp above both ends them.
 func Tells(out rediscluster.Outcome, found catalog.Document, announced catalog.Stamp) bool {
 	return out.Changed || out.Accepted && found.State != catalog.Absent && found.Stamp.Less(announced)
+}
+
+// ErrLost says that the copy that refused a write was gone before it could be
+// read: Redis failed over, or had no room. Nobody has written what the writer came
+// for, so it has to come again.
+var ErrLost = errors.New("Redis has lost the copy that refused this one")
+
+// Refused checks what was read after a write was refused: found is at least the
+// copy that refused it, else ErrLost.
+func Refused(out rediscluster.Outcome, found catalog.Document) error {
+	if found.Stamp.Less(out.Stored) {
+		return fmt.Errorf("%w: it was %v, now there is %v", ErrLost, out.Stored, found.Stamp)
+	}
+	return nil
 }
 
 // Stored is the document that Redis holds after an accepted write of doc.

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"errors"
 	"time"
 
 	"eshop/pkg/catalog"
@@ -136,6 +137,12 @@ func (c *cache) write(t *task, op rediscluster.Op, doc catalog.Document) (catalo
 	}
 	if !out.Accepted {
 		stored, err := c.read(t, doc.Key, rediscluster.FromMaster)
+		if err == nil {
+			err = coherence.Refused(out, stored)
+		}
+		if errors.Is(err, coherence.ErrLost) {
+			c.w.events.note("copies that refused a write and were lost at once")
+		}
 		return stored, out, err
 	}
 	return coherence.Stored(op, doc, out), out, nil

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -51,14 +52,14 @@ func BenchmarkMiss(b *testing.B) {
 		given.RedisAddrs = lab.Redis(b).Addrs()
 	}
 	b.Run("kept", func(b *testing.B) { // L1 has room for all pages
-		m := newMisses(b, given)
+		m := newMisses(b, given, usual)
 		for _, clients := range []int{1, 32} {
 			m.run(b, "hit", clients, 0, "eshop; hit;", nil)
 			m.run(b, "hop", clients, 1, "peer; owner=gateway-0", nil)
 		}
 	})
 	b.Run("not-kept", func(b *testing.B) { // and here for hardly one
-		m := newMisses(b, given, "--gateway.l1-bytes", "1MiB")
+		m := newMisses(b, given, usual, "--gateway.l1-bytes", "1MiB")
 		for _, clients := range []int{1, 32} {
 			m.run(b, "redis", clients, 0, "eshop-redis; hit", nil)
 		}
@@ -70,19 +71,46 @@ func BenchmarkMiss(b *testing.B) {
 	})
 }
 
+// BenchmarkLoopback measures what a hit costs the gateway with so many connections,
+// each of which waits for its answer, for pages of 10 KiB, and with 64 connections
+// for pages of other sizes. The columns are BenchmarkMiss's.
+//
+//	go test ./roles -run '^$' -bench Loopback -benchtime 200000x
+func BenchmarkLoopback(b *testing.B) {
+	template := filepath.Join(b.TempDir(), "template.html")
+	if err := os.WriteFile(template, []byte("{{.productSpecification}}"), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("10KiB", func(b *testing.B) {
+		m := newMisses(b, embedded.Config{}, 10<<10, "--gateway.template", template)
+		for _, connections := range []int{1, 10, 100, 1000, 8000} {
+			m.run(b, "hit", connections, 0, "eshop; hit;", nil)
+		}
+	})
+	for _, kib := range []int{1, 4, 16, 64} {
+		b.Run(fmt.Sprintf("%dKiB", kib), func(b *testing.B) {
+			newMisses(b, embedded.Config{}, kib<<10, "--gateway.template", template).run(b, "hit", 64, 0, "eshop; hit;", nil)
+		})
+	}
+}
+
+// usual is the part of a page that differs in size, of BenchmarkMiss's pages.
+const usual = 7000
+
 // misses is a fleet with large products, of which ids belong to the first gateway.
 type misses struct {
 	*fleet
 	ids []int
 }
 
-func newMisses(b *testing.B, given embedded.Config, flags ...string) *misses {
+// newMisses begins one whose products have a specification of so many bytes.
+func newMisses(b *testing.B, given embedded.Config, bytes int, flags ...string) *misses {
 	s := shape{split: true, gateways: 2, flags: flags, cacheFlags: []string{"--cache.l1-bytes", "1MiB"}}
 	m := &misses{fleet: newFleetOn(b, s, hotlist.DefaultRule(), given)}
 	for id := 1; id <= 600; id++ {
-		m.edit(http.MethodPut, fmt.Sprintf("/products/%d", id), fmt.Sprintf(`{"name":"Product %d","price":1,"specification":%q}`, id, strings.Repeat("specified ", 900)))
+		m.edit(http.MethodPut, fmt.Sprintf("/products/%d", id), fmt.Sprintf(`{"name":"Product %d","price":1,"specification":%q}`, id, strings.Repeat("specified ", bytes/10)))
 		a := m.get(m.gateways[0], m.path(id))
-		if a.status != http.StatusOK || len(a.body) < 9<<10 {
+		if a.status != http.StatusOK || len(a.body) < bytes/10*10 {
 			b.Fatalf("product %d: %d, %d bytes", id, a.status, len(a.body))
 		}
 		if status := a.header.Get("Cache-Status"); strings.Contains(status, "owner=gateway-0") {
@@ -104,8 +132,10 @@ func (m *misses) run(b *testing.B, name string, clients, gateway int, says strin
 		for i := range conns {
 			conns[i] = l.dial(m.gateways[gateway])
 			defer conns[i].Close()
-			for _, id := range m.ids[:min(len(m.ids), 100)] {
-				conns[i].get(m.path(id))
+			for j, id := range m.ids[:min(len(m.ids), 100)] {
+				if i == 0 || j == 0 {
+					conns[i].get(m.path(id))
+				}
 			}
 		}
 		idle, quiet := m.used(b), time.Now()

@@ -42,6 +42,10 @@ func TestUsage(t *testing.T) {
 			stderr: []string{"5 problems", "--redis.addrs: is needed by eshop cache", "--kafka.brokers: is needed", "--zookeeper.servers: is needed", "--origin.url: is needed", "--cluster.token-file: is needed because other machines can reach --cache.addr :8082"},
 		},
 		{
+			name: "an address as eshop all prints it", args: "hotcount --kafka.brokers kafka://a:1 --zookeeper.servers b:2", code: 2,
+			stderr: []string{"1 problem", `--kafka.brokers "kafka://a:1": must be`, `write "a:1" without "kafka://"`},
+		},
+		{
 			name: "everything that is wrong, at once", code: 2,
 			args: "cache --redis.addrs a --kafka.brokers a:1 --kafka.sasl plain --kafka.topic.dead cache-message --kafka.topic.invalidate a/b --zookeeper.servers a:1 --zookeeper.root eshop " +
 				"--origin.url shop --cache.addr 127.0.0.1:0 --cache.l1-bytes 1 --redis.tls-ca-file " + missing + " --admin.token-file " + missing + " --cache.refesh 1h --redis.username x --config " + missing,

@@ -126,9 +126,10 @@ func clientTLS(area string, on bool, caFile string, problems *config.Problems) *
 	return c
 }
 
-// needed adds a problem for an address that a command cannot do without.
+// needed adds a problem for an address that a command cannot do without. One that
+// was given and cannot be read is a problem already.
 func needed(command, flag string, given bool, problems *config.Problems) {
-	if !given {
+	if !given && !problems.Names(flag) {
 		problems.Add(flag, "", "is needed by eshop "+command)
 	}
 }

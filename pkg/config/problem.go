@@ -64,6 +64,11 @@ func (p *Problems) Add(flag, value, constraint string) {
 	}
 }
 
+// Names reports whether there is a problem with a flag.
+func (p Problems) Names(flag string) bool {
+	return slices.ContainsFunc(p, func(one Problem) bool { return one.Setting == "--"+flag })
+}
+
 // AddError appends every error that errors.Join put into err, each as a problem of its own, and
 // nothing when err is nil. Problems within err keep their form.
 func (p *Problems) AddError(setting string, err error) {

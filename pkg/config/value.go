@@ -134,8 +134,11 @@ func ParseAddrs(s string) ([]string, error) {
 	}
 	for part := range strings.SplitSeq(s, ",") {
 		addr := strings.TrimSpace(part)
+		scheme, bare, url := strings.Cut(addr, "://")
 		host, port, err := splitHostPort(addr)
 		switch {
+		case url:
+			return nil, fmt.Errorf("must be a comma-separated list of host:port; write %q without %q", bare, scheme+"://")
 		case err != nil:
 			return nil, fmt.Errorf("must be a comma-separated list of host:port; %q: %w", addr, err)
 		case host == "" || port == 0:

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,6 +85,9 @@ func TestParseAddrs(t *testing.T) {
 		if got, err := config.ParseAddrs(text); err == nil {
 			t.Errorf("%q: got %q, want an error", text, got)
 		}
+	}
+	if _, err := config.ParseAddrs("redis://a:1"); err == nil || !strings.Contains(err.Error(), `write "a:1" without "redis://"`) {
+		t.Errorf("an address as eshop all prints it: %v, want to be told what to leave out", err)
 	}
 }
 

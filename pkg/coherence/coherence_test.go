@@ -176,20 +176,26 @@ func TestTells(t *testing.T) {
 	}
 }
 
-// 4: a change is applied when Redis holds it, or something above it, not when it did.
+// 1 and 4: a change is applied when Redis holds it, or something above it, not when it did; a forced one when
+// an epoch has begun.
 func TestRefused(t *testing.T) {
 	out := rediscluster.Outcome{Stored: stamp(0, 5, 50)}
 	for _, c := range []struct {
+		op    rediscluster.Op
 		found catalog.Document
-		lost  bool
+		again bool
 	}{
-		{copyOf(catalog.Live, stamp(0, 5, 50)), false},
-		{copyOf(catalog.Live, stamp(0, 6, 10)), false},
-		{copyOf(catalog.Live, stamp(0, 5, 49)), true},
-		{catalog.Document{}, true},
+		{rediscluster.Put, copyOf(catalog.Live, stamp(0, 5, 50)), false},
+		{rediscluster.Put, copyOf(catalog.Live, stamp(0, 6, 10)), false},
+		{rediscluster.Put, copyOf(catalog.Live, stamp(0, 5, 49)), true},
+		{rediscluster.Tombstone, catalog.Document{}, true},
+		{rediscluster.Force, copyOf(catalog.Live, stamp(0, 5, 50)), true},
+		{rediscluster.ForceTombstone, copyOf(catalog.Live, stamp(39, 5, 50)), true},
+		{rediscluster.Force, copyOf(catalog.Live, stamp(50, 5, 50)), false},
 	} {
-		if err := coherence.Refused(out, c.found); errors.Is(err, coherence.ErrLost) != c.lost {
-			t.Errorf("found %v: %v", c.found.Stamp, err)
+		err := coherence.Refused(c.op, copyOf(catalog.Live, stamp(0, 4, 40)), out, c.found)
+		if errors.Is(err, coherence.ErrAgain) != c.again {
+			t.Errorf("op %v, found %v: %v, want again %v", c.op, c.found.Stamp, err, c.again)
 		}
 	}
 }

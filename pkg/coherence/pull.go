@@ -55,16 +55,23 @@ func Tells(out rediscluster.Outcome, found catalog.Document, announced catalog.S
 	return out.Changed || out.Accepted && found.State != catalog.Absent && found.Stamp.Less(announced)
 }
 
-// ErrLost says that the copy that refused a write was gone before it could be
-// read: Redis failed over, or had no room. Nobody has written what the writer came
-// for, so it has to come again.
-var ErrLost = errors.New("Redis has lost the copy that refused this one")
+// ErrAgain is wrapped by the errors of writes that were refused and whose purpose is
+// not served by the copy that refused them: the writer has to come again, with a new
+// token.
+var ErrAgain = errors.New("the write has to be made again")
 
-// Refused checks what was read after a write was refused: found is at least the
-// copy that refused it, else ErrLost.
-func Refused(out rediscluster.Outcome, found catalog.Document) error {
-	if found.Stamp.Less(out.Stored) {
-		return fmt.Errorf("%w: it was %v, now there is %v", ErrLost, out.Stored, found.Stamp)
+// Refused checks that a refused write of doc may be left at that. found is what was
+// read after it. It may not when the copy that refused it was gone by then, because Redis
+// failed over or had no room: nobody has written what the writer came for. Nor may a
+// forced one that was refused by a copy of an epoch before its own, which Redis can have
+// only after it lost what was to be overruled: copies of that may be anywhere, and only
+// a new epoch ends them.
+func Refused(op rediscluster.Op, doc catalog.Document, out rediscluster.Outcome, found catalog.Document) error {
+	switch forced := op == rediscluster.Force || op == rediscluster.ForceTombstone; {
+	case found.Stamp.Less(out.Stored):
+		return fmt.Errorf("Redis has lost the copy %v that refused it, and holds %v: %w", out.Stored, found.Stamp, ErrAgain)
+	case forced && found.Stamp.Epoch < doc.Stamp.Token:
+		return fmt.Errorf("it is forced with token %d and the copy %v that refused it is not: %w", doc.Stamp.Token, found.Stamp, ErrAgain)
 	}
 	return nil
 }

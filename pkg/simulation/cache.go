@@ -138,10 +138,10 @@ func (c *cache) write(t *task, op rediscluster.Op, doc catalog.Document) (catalo
 	if !out.Accepted {
 		stored, err := c.read(t, doc.Key, rediscluster.FromMaster)
 		if err == nil {
-			err = coherence.Refused(out, stored)
+			err = coherence.Refused(op, doc, out, stored)
 		}
-		if errors.Is(err, coherence.ErrLost) {
-			c.w.events.note("copies that refused a write and were lost at once")
+		if errors.Is(err, coherence.ErrAgain) {
+			c.w.events.note("refused writes that were made again")
 		}
 		return stored, out, err
 	}

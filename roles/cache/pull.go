@@ -128,7 +128,7 @@ func (r *Role) write(ctx context.Context, op rediscluster.Op, doc catalog.Docume
 	if !out.Accepted {
 		stored, err := r.store.Get(ctx, doc.Key, rediscluster.FromMaster)
 		if err == nil {
-			err = coherence.Refused(out, stored)
+			err = coherence.Refused(op, doc, out, stored)
 		}
 		if err != nil {
 			return doc, out, fmt.Errorf("read the copy of %v that refused ours: %w", doc.Key, err)

@@ -69,7 +69,7 @@ var ErrAgain = errors.New("the write has to be made again")
 func Refused(op rediscluster.Op, doc catalog.Document, out rediscluster.Outcome, found catalog.Document) error {
 	switch forced := op == rediscluster.Force || op == rediscluster.ForceTombstone; {
 	case found.Stamp.Less(out.Stored):
-		return fmt.Errorf("Redis has lost the copy %v that refused it, and holds %v: %w", out.Stored, found.Stamp, ErrAgain)
+		return fmt.Errorf("the copy %v that refused it is lost, Redis holds %v: %w", out.Stored, found.Stamp, ErrAgain)
 	case forced && found.Stamp.Epoch < doc.Stamp.Token:
 		return fmt.Errorf("it is forced with token %d and the copy %v that refused it is not: %w", doc.Stamp.Token, found.Stamp, ErrAgain)
 	}

@@ -11,43 +11,47 @@ import (
 	"testing"
 
 	"eshop/pkg/config"
+	"eshop/pkg/monitoring"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/spf13/pflag"
 )
 
-const (
-	tablesStart = "<!-- flags:start -->"
-	tablesEnd   = "<!-- flags:end -->"
-)
-
 var update = flag.Bool("update", false, "rewrite what the tests compare with")
 
-// TestREADMEFlags compares the tables between the two markers of the README with what --help says;
-// with -update it rewrites them:
+// TestREADMEFlags: the tables of flags are what --help says.
+func TestREADMEFlags(t *testing.T) { sameInREADME(t, "flags", flagTables(commands())) }
+
+// TestREADMEAlerts: what each alert means and what to do is what its annotations say.
+func TestREADMEAlerts(t *testing.T) { sameInREADME(t, "alerts", monitoring.AlertTable()) }
+
+// sameInREADME compares what stands between a part's two markers with what it should be; with -update it
+// rewrites it:
 //
-//	go test ./roles -run TestREADMEFlags -update
-func TestREADMEFlags(t *testing.T) {
+//	go test ./roles -run TestREADME -update
+func sameInREADME(t *testing.T, part, want string) {
+	t.Helper()
 	const path = "../README.md"
+	begin, end := "<!-- "+part+":start -->", "<!-- "+part+":end -->"
 	text, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) && os.Getenv("ESHOP_TEST_STRICT") == "" {
 		t.Skip("there is no README.md")
 	} else if err != nil {
 		t.Fatal(err)
 	}
-	head, rest, found := strings.Cut(string(text), tablesStart)
-	between, tail, closed := strings.Cut(rest, tablesEnd)
+	head, rest, found := strings.Cut(string(text), begin)
+	between, tail, closed := strings.Cut(rest, end)
 	if !found || !closed {
-		t.Fatalf("%s lacks the lines %s and %s", path, tablesStart, tablesEnd)
+		t.Fatalf("%s lacks the lines %s and %s", path, begin, end)
 	}
-	want := "\n" + flagTables(commands())
+	want = "\n" + want
 	if between == want {
 		return
 	}
 	if !*update {
-		t.Fatalf("the tables differ from --help; rewrite them with: go test ./roles -run TestREADMEFlags -update\n(-README +help)\n%s", cmp.Diff(between, want))
+		t.Fatalf("the %s differ; rewrite them with: go test ./roles -run TestREADME -update\n(-README +ours)\n%s", part, cmp.Diff(between, want))
 	}
-	if err := os.WriteFile(path, []byte(head+tablesStart+want+tablesEnd+tail), 0o644); err != nil {
+	if err := os.WriteFile(path, []byte(head+begin+want+end+tail), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

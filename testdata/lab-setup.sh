@@ -14,6 +14,7 @@ missing_packages() {
   command -v redis-cli >/dev/null || echo redis-tools
   command -v java >/dev/null || echo default-jre-headless
   command -v chromium >/dev/null || echo chromium
+  command -v promtool >/dev/null || echo prometheus # its checker of rules
   [ -e /usr/share/java/zookeeper.jar ] || printf '%s\n' libzookeeper-java zookeeper
   if [ ! -e "$kafka_dir/.complete" ]; then
     command -v mvn >/dev/null || echo maven

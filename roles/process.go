@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"log/slog"
+
+	"eshop/pkg/logging"
 )
 
 // process is what a command sees of the world.
@@ -14,17 +16,18 @@ type process struct {
 	stderr  io.Writer // log and problems
 }
 
-// logger writes to standard error.
+// logger writes to standard error, and of what is said over and over only some of it.
 func (p process) logger(level, format string) *slog.Logger {
 	least := new(slog.LevelVar) // info
 	if err := least.UnmarshalText([]byte(level)); err != nil {
 		least.Set(slog.LevelInfo) // the flag allows known levels only
 	}
 	options := &slog.HandlerOptions{Level: least}
+	var handler slog.Handler = slog.NewTextHandler(p.stderr, options)
 	if format == "json" {
-		return slog.New(slog.NewJSONHandler(p.stderr, options))
+		handler = slog.NewJSONHandler(p.stderr, options)
 	}
-	return slog.New(slog.NewTextHandler(p.stderr, options))
+	return slog.New(logging.Sampled(handler))
 }
 
 // ran wraps an error of a command that was started: exit code 1. All others mean bad usage: 2.

@@ -3,7 +3,9 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/valyala/fasthttp"
@@ -49,6 +51,30 @@ func BenchmarkQuickHit(b *testing.B) {
 			for b.Loop() {
 				hit()
 			}
+		})
+	}
+}
+
+// BenchmarkQuickHitEverywhere is the same from all cores at once, for one page and for
+// a thousand: with -cpu 1,2 the time should halve.
+func BenchmarkQuickHitEverywhere(b *testing.B) {
+	for _, pages := range []int{1, 1000} {
+		b.Run(fmt.Sprintf("pages=%d", pages), func(b *testing.B) {
+			g := newRig(b, nil)
+			for id := range pages {
+				keepPage(b, g, int64(id+1))
+			}
+			var conns atomic.Uint64
+			b.RunParallel(func(pb *testing.PB) {
+				conn := conns.Add(1)
+				hits := make([]func(), pages)
+				for id := range hits {
+					hits[id] = quickOn(b, g, conn, fmt.Sprintf("/product/%d", id+1))
+				}
+				for i := 0; pb.Next(); i++ {
+					hits[i%pages]()
+				}
+			})
 		})
 	}
 }

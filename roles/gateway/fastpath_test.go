@@ -261,9 +261,12 @@ func TestInvariant6FastPathTouchesNothing(t *testing.T) {
 
 // quick is a function that has the fast path answer a request for a page in L1,
 // as a browser makes it.
-func quick(tb testing.TB, g *rig, target string) func() {
+func quick(tb testing.TB, g *rig, target string) func() { return quickOn(tb, g, 1, target) }
+
+// quickOn is quick on a connection of that number.
+func quickOn(tb testing.TB, g *rig, conn uint64, target string) func() {
 	tb.Helper()
-	q := &fastpath.Request{Target: []byte(target), Accept: []byte("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
+	q := &fastpath.Request{Conn: conn, Target: []byte(target), Accept: []byte("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"),
 		AcceptEncoding: []byte("gzip, deflate, br"), Fields: []byte("Host: shop.example\r\n" +
 			"User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0\r\n" +
 			"Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8\r\n" +

@@ -298,3 +298,47 @@ func TestLastFlush(t *testing.T) {
 		t.Errorf("lost %v, held %d", lost, g.access.books.held.Load())
 	}
 }
+
+// All products become hot at the same moment: what that costs the brokers is bounded, no partition is left
+// out, and nothing waits longer than for the end of its slice.
+func TestEarlyRecordsAreBounded(t *testing.T) {
+	const parts, products, seconds = 8, 100, 3
+	g, f := newLogRig(t, AccessLog{}, parts)
+	l := g.access
+	now := time.UnixMilli(1_700_000_000_000)
+	hit, early := map[int64]int64{}, map[int32]int{}
+	for sweep := range seconds * 50 {
+		for id := range int64(products) {
+			id += int64(sweep/5)*products + 1 // others each tenth of a second, so that there are always new ones
+			for range 30 {
+				l.hits.miss(id)
+			}
+			hit[id] += 30
+		}
+		now = now.Add(sweepEvery)
+		before := len(f.log)
+		l.counts.flush(now, false)
+		for _, r := range f.log[before:] {
+			if r.Time.Equal(now) { // its slice is not over
+				early[r.Partition]++
+			}
+		}
+	}
+	sum := 0
+	for p := range int32(parts) {
+		sum += early[p]
+		if early[p] < 3*seconds {
+			t.Errorf("partition %d was told of early %d times in %d s", p, early[p], seconds)
+		}
+	}
+	if most := earlyRecords * (1 + seconds); sum > most || sum < most/2 {
+		t.Errorf("%d early records in %d s, want at most %d and nearly as many", sum, seconds, most)
+	}
+	if total := len(f.log); total > sum+parts*10*seconds {
+		t.Errorf("%d records in all, %d of them early", total, sum)
+	}
+	l.counts.flush(now.Add(slotMillis*time.Millisecond), false)
+	if got := logged(t, f.log); !maps.Equal(got, hit) {
+		t.Error("the log does not have all hits")
+	}
+}

@@ -18,13 +18,17 @@ type gatewayLimits struct {
 }
 
 func (l *gatewayLimits) define(set *config.Set) {
-	set.Whole(&l.connections, "gateway.connections", 65536, 16, 1_000_000, "most public connections at a time; an open one takes up to 37 KiB")
+	l.defineConnections(set)
 	set.Whole(&l.connectionsPerAddress, "gateway.connections-per-address", 8192, 1, 1_000_000, "most of them from one client address; does not bind this machine and trusted proxies")
 	set.Whole(&l.waiting, "gateway.waiting", 16384, 1, 1_000_000, "most requests at a time that wait for a page that is not in memory; others get 503")
 	set.Number(&l.unknownRate, "gateway.unknown-rate", 20, 0.1, "ids a second that do not exist and that one client address may ask for; above it, 429 for what neither memory nor Redis has")
 	set.Whole(&l.unknownBurst, "gateway.unknown-burst", 600, 1, 1_000_000, "how many of these it may save up")
 	set.Words(&l.trustedProxies, "gateway.trusted-proxies", "network,...", "load balancers whose word about the client's address is taken, such as 10.0.0.0/8; without them nobody's")
 	set.Choice(&l.clientHeader, "gateway.client-header", "x-forwarded-for", []string{"x-forwarded-for", "forwarded"}, "header in which they give it")
+}
+
+func (l *gatewayLimits) defineConnections(set *config.Set) {
+	set.Whole(&l.connections, "gateway.connections", 65536, 16, 1_000_000, "most public connections at a time; an open one takes up to 37 KiB")
 }
 
 func (l *gatewayLimits) config(problems *config.Problems) gateway.Limits {

@@ -19,6 +19,7 @@ type settings struct {
 	embedded  embeddedSettings
 	security  securitySettings
 	process   processSettings
+	unit      unitSettings
 }
 
 type redisSettings struct {
@@ -31,7 +32,7 @@ func (r *redisSettings) define(set *config.Set) {
 	set.Area("Redis Cluster")
 	set.Addrs(&r.addrs, "redis.addrs", "some nodes of the cluster; the others are learnt from them")
 	set.Text(&r.username, "redis.username", "name", "", "user, where the cluster has access lists")
-	set.Text(&r.passwordFile, "redis.password-file", "file", "", "file that holds the password")
+	set.Secret(&r.passwordFile, "redis.password-file", "file that holds the password")
 	set.Switch(&r.tls, "redis.tls", false, "encrypt connections")
 	set.Text(&r.caFile, "redis.tls-ca-file", "file", "", "certificates to trust, PEM; without it the system's")
 }
@@ -53,7 +54,7 @@ func (k *kafkaSettings) define(set *config.Set) {
 	set.Addrs(&k.brokers, "kafka.brokers", "some brokers; the others are learnt from them")
 	set.Choice(&k.sasl, "kafka.sasl", "off", []string{"off", "plain", "scram-sha-256", "scram-sha-512"}, "authentication")
 	set.Text(&k.username, "kafka.username", "name", "", "user for --kafka.sasl")
-	set.Text(&k.passwordFile, "kafka.password-file", "file", "", "file that holds the password")
+	set.Secret(&k.passwordFile, "kafka.password-file", "file that holds the password")
 	set.Switch(&k.tls, "kafka.tls", false, "encrypt connections")
 	set.Text(&k.caFile, "kafka.tls-ca-file", "file", "", "certificates to trust, PEM; without it the system's")
 	set.Text(&k.topicChange, "kafka.topic.change", "topic", "cache-message", "changes, as the shop's services send them")
@@ -86,7 +87,7 @@ func (z *zookeeperSettings) define(set *config.Set) {
 	set.Area("ZooKeeper")
 	set.Addrs(&z.servers, "zookeeper.servers", "the ensemble")
 	set.Text(&z.root, "zookeeper.root", "path", "/eshop", "node under which everything is kept")
-	set.Text(&z.authFile, "zookeeper.auth-file", "file", "", "file that holds user:password for digest authentication")
+	set.Secret(&z.authFile, "zookeeper.auth-file", "file that holds user:password for digest authentication")
 	set.Duration(&z.session, "zookeeper.session-timeout", 10*time.Second, time.Second, "how long a lost process keeps its locks and its membership")
 }
 
@@ -121,14 +122,13 @@ type gatewaySettings struct {
 // there is one admin listener for all of them.
 func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Area("Gateway")
-	set.Listen(&g.addr, "gateway.addr", host+":8080", "public listener")
-	set.Listen(&g.peerAddr, "gateway.peer-addr", host+":8081", "listener for the other gateways")
+	g.defineListeners(set, host)
 	if ownAdmin {
 		g.defineAdmin(set)
 	}
 	set.Text(&g.id, "gateway.id", "name", "", "identity, unique among the gateways; without it the host name")
 	set.Addr(&g.advertise, "gateway.advertise-addr", "peer address the others are told; without it the bound one")
-	set.Bytes(&g.l1Bytes, "gateway.l1-bytes", 256<<20, 1<<20, "memory for documents and pages")
+	g.defineMemory(set)
 	set.Text(&g.template, "gateway.template", "file", "", "html/template file of the product page; without it the bundled one")
 	set.Duration(&g.maxStaleness, "gateway.max-staleness", 30*time.Second, time.Second, "without news from the bus for so long, copies are checked before use")
 	set.Range(&g.softTTL, "gateway.soft-ttl", config.DurationRange{Min: 600 * time.Second, Max: 1200 * time.Second}, time.Second, "age at which a page is refreshed in the background, drawn from this range")
@@ -137,6 +137,16 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	set.Words(&g.logRedact, "gateway.access-log-redact", "header,...", "headers left out of full records, besides cookies and credentials")
 	set.Switch(&g.logClient, "gateway.access-log-client", false, "full records tell the client's address")
 	g.limits.define(set)
+}
+
+// defineListeners and defineMemory stand alone because a unit depends on these settings too.
+func (g *gatewaySettings) defineListeners(set *config.Set, host string) {
+	set.Listen(&g.addr, "gateway.addr", host+":8080", "public listener")
+	set.Listen(&g.peerAddr, "gateway.peer-addr", host+":8081", "listener for the other gateways")
+}
+
+func (g *gatewaySettings) defineMemory(set *config.Set) {
+	set.Bytes(&g.l1Bytes, "gateway.l1-bytes", 256<<20, 1<<20, "memory for documents and pages")
 }
 
 func (g *gatewaySettings) defineAdmin(set *config.Set) {
@@ -160,11 +170,15 @@ func (c *cacheSettings) define(set *config.Set, host string, ownAdmin bool) {
 	}
 	set.Text(&c.id, "cache.id", "name", "", "identity, unique among the cache processes; without it the host name")
 	set.Addr(&c.advertise, "cache.advertise-addr", "address the gateways are told; without it the bound one")
-	set.Bytes(&c.l1Bytes, "cache.l1-bytes", 128<<20, 1<<20, "memory for documents")
+	c.defineMemory(set)
 	set.Duration(&c.redisTTL, "cache.redis-ttl", 90*24*time.Hour, time.Minute, "how long Redis keeps a document, more or less a tenth")
 	set.Duration(&c.refresh, "cache.refresh", time.Hour, time.Second, "age at which a document that is read is pulled again")
 	set.Whole(&c.audit, "cache.audit", 10, 0, 10_000, auditMeaning)
 	set.Number(&c.unknownRate, "cache.unknown-rate", 200, 1, "pulls a second that may end in 404; above it, ids that Redis does not have are refused")
+}
+
+func (c *cacheSettings) defineMemory(set *config.Set) {
+	set.Bytes(&c.l1Bytes, "cache.l1-bytes", 128<<20, 1<<20, "memory for documents")
 }
 
 func (c *cacheSettings) defineAdmin(set *config.Set) {
@@ -192,6 +206,10 @@ func (h *hotcountSettings) define(set *config.Set, ownAdmin bool) {
 	set.Number(&h.factor, "hotcount.factor", 10, 1, "initial rule: how many times the mean of the coldest 95 % a hot product has")
 	set.Duration(&h.hold, "hotcount.hold", 5*time.Second, 0, "initial rule: how long a product stays hot after it has cooled")
 	set.Whole(&h.top, "hotcount.top", 2000, 1, 20_000, "initial rule: products in the published ranking")
+	h.defineMemory(set)
+}
+
+func (h *hotcountSettings) defineMemory(set *config.Set) {
 	set.Bytes(&h.memory, "hotcount.memory", 64<<20, 8<<20, "for all counters of the process together")
 }
 
@@ -215,18 +233,21 @@ func (e *embeddedSettings) define(set *config.Set) {
 	set.Switch(&e.demoTraffic, "demo-traffic", false, "send traffic to the own gateway, with a product that turns hot and cools")
 }
 
+// securityArea is that of the secrets of eshop itself; every other one belongs to a server.
+const securityArea = "Security"
+
 type securitySettings struct {
 	adminTokenFile, clusterTokenFile string
 }
 
 func (s *securitySettings) defineAdmin(set *config.Set) {
-	set.Area("Security")
-	set.Text(&s.adminTokenFile, "admin.token-file", "file", "", "file that holds the token for changes over the admin listener; without it there are none")
+	set.Area(securityArea)
+	set.Secret(&s.adminTokenFile, "admin.token-file", "file that holds the token for changes over the admin listener; without it there are none")
 }
 
 func (s *securitySettings) defineCluster(set *config.Set) {
-	set.Area("Security")
-	set.Text(&s.clusterTokenFile, "cluster.token-file", "file", "", "file that holds the token gateways and cache processes show each other; needed beyond loopback")
+	set.Area(securityArea)
+	set.Secret(&s.clusterTokenFile, "cluster.token-file", "file that holds the token gateways and cache processes show each other; needed beyond loopback")
 }
 
 type processSettings struct {

@@ -42,14 +42,19 @@ func (s *Set) Help() string {
 	return b.String()
 }
 
-// Row is one flag as a table of documentation shows it.
-type Row struct{ Area, Name, Default, Usage string }
+// Row is one flag as documentation shows it. Secret says that Secret defined it, Invocation that
+// OfInvocation named it.
+type Row struct {
+	Area, Name, Default, Usage string
+	Secret, Invocation         bool
+}
 
 // Rows lists the flags for tables in the order of definition.
 func (s *Set) Rows() []Row {
 	var rows []Row
 	s.each(func(f *pflag.Flag) {
-		rows = append(rows, Row{Area: areaOf(f), Name: f.Name, Default: f.DefValue, Usage: f.Usage})
+		rows = append(rows, Row{Area: areaOf(f), Name: f.Name, Default: f.DefValue, Usage: f.Usage,
+			Secret: f.Annotations[secretKey] != nil, Invocation: ofInvocation(f)})
 	})
 	return rows
 }

@@ -23,10 +23,12 @@ type Set struct {
 	origins  map[string]string // flag → where its value came from
 }
 
-// areaKey marks a flag with the area it belongs to, invocationKey one that OfInvocation named.
+// areaKey marks a flag with the area it belongs to, invocationKey one that OfInvocation named, secretKey
+// one that Secret defined.
 const (
 	areaKey       = "eshop_area"
 	invocationKey = "eshop_invocation"
+	secretKey     = "eshop_secret"
 )
 
 // Wrap returns a schema whose flags are defined on flags, which is parsed as usual.
@@ -122,6 +124,12 @@ func plain(text string) string { return text }
 // Text defines a flag for any text.
 func (s *Set) Text(target *string, name, kind, def, usage string) {
 	add(s, target, name, kind, def, usage, func(t string) (string, error) { return t, nil }, plain)
+}
+
+// Secret defines a flag that names a file which holds a secret and nothing else; see ReadSecret.
+func (s *Set) Secret(target *string, name, usage string) {
+	f := add(s, target, name, "file", "", usage, func(t string) (string, error) { return t, nil }, plain)
+	annotate(f, secretKey)
 }
 
 // Checked defines a flag for text that has a form of its own; the error of check is the constraint.
@@ -264,11 +272,14 @@ func (s *Set) URL(target *string, name, usage string) {
 // OfInvocation says that a flag belongs to one call of the command, not to its settings: it cannot
 // stand in the environment or the file and is not printed.
 func (s *Set) OfInvocation(name string) {
-	f := s.flags.Lookup(name)
+	annotate(s.flags.Lookup(name), invocationKey)
+}
+
+func annotate(f *pflag.Flag, key string) {
 	if f.Annotations == nil {
 		f.Annotations = make(map[string][]string)
 	}
-	f.Annotations[invocationKey] = []string{"true"}
+	f.Annotations[key] = []string{"true"}
 }
 
 func ofInvocation(f *pflag.Flag) bool { return f.Annotations[invocationKey] != nil }

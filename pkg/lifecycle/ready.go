@@ -60,15 +60,21 @@ func (r *Ready) OK() bool {
 	return true
 }
 
+// Changed returns a channel that is closed at the next Set. Who takes it before
+// looking at the conditions misses no change after that look.
+func (r *Ready) Changed() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.changed == nil {
+		r.changed = make(chan struct{})
+	}
+	return r.changed
+}
+
 // Wait returns nil once every condition holds, or the end of ctx.
 func (r *Ready) Wait(ctx context.Context) error {
 	for {
-		r.mu.Lock()
-		if r.changed == nil {
-			r.changed = make(chan struct{})
-		}
-		changed := r.changed // taken before the look below: a change after it is not missed
-		r.mu.Unlock()
+		changed := r.Changed()
 		if r.OK() {
 			return nil
 		}

@@ -20,7 +20,7 @@ func (s *Server) builtin() {
 	s.read("/{$}", http.HandlerFunc(s.front), false)
 	s.read("/status", http.HandlerFunc(s.statusPage), false)
 	s.read("/api/status", http.HandlerFunc(s.status), false)
-	s.read("/-/healthy", http.HandlerFunc(healthy), true)
+	s.read("/-/healthy", http.HandlerFunc(s.healthy), true)
 	s.read("/-/ready", http.HandlerFunc(s.ready), true)
 	s.read("/metrics", promhttp.HandlerFor(s.deps.Gatherer, promhttp.HandlerOpts{
 		MaxRequestsInFlight: 4,
@@ -42,11 +42,6 @@ func bounded(h http.HandlerFunc) http.Handler {
 		}
 		h(w, r)
 	})
-}
-
-func healthy(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	fmt.Fprintln(w, "healthy")
 }
 
 // readiness is the JSON form of /-/ready.

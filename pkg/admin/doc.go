@@ -2,7 +2,7 @@
 //
 //	GET /                the status page, or the page a role has put there with Front
 //	GET /status          status page: role, version, uptime, readiness, what the roles add
-//	GET /-/healthy       200 while the process can answer at all
+//	GET /-/healthy       200, or 503 with the part that is deadlocked
 //	GET /-/ready         200, or 503 with one reason a line (JSON with Accept: application/json)
 //	GET /metrics         Prometheus
 //	GET /debug/pprof/    profiles, one of them at most a minute long

@@ -8,8 +8,9 @@ import (
 )
 
 type section struct {
-	title string
-	value func() any
+	title   string
+	value   func() any
+	looking chan struct{} // held by a look of Alive
 }
 
 type link struct{ Text, Href string }
@@ -21,12 +22,13 @@ type Row struct {
 }
 
 // AddSection adds a part to the status page and to /api/status. The function is called for each
-// request, must be quick and safe for concurrent use, and returns something encoding/json can write;
-// the page shows a []Row as a table and everything else as JSON. Titles are kept in the order added.
+// request and by Alive. It must be quick, wait for nothing but locks, and be safe for concurrent use; it
+// returns something encoding/json can write. The page shows a []Row as a table and everything else as
+// JSON. Titles are kept in the order added.
 func (s *Server) AddSection(title string, value func() any) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.sections = append(s.sections, section{title: title, value: value})
+	s.sections = append(s.sections, section{title: title, value: value, looking: make(chan struct{}, 1)})
 }
 
 func (s *Server) added() []section {

@@ -39,6 +39,7 @@ func homes() map[string][]string {
 		"github.com/failsafe-go/failsafe-go":  {"pkg/origin"},
 		"go.yaml.in/yaml":                     {"pkg/config"},
 		"golang.org/x/sys":                    {"pkg/embedded/...", "pkg/lab/..."},
+		"github.com/coreos/go-systemd":        {"pkg/systemd"},
 		"github.com/yuin/gopher-lua":          {"pkg/simulation"}, // runs the text of the compare-and-set script
 		"golang.org/x/sync":                   everywhere,
 		"golang.org/x/time":                   {"roles/cache", "pkg/admission"}, // rates: failsafe-go's limiter stays in pkg/origin, and has no debt

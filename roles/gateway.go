@@ -8,6 +8,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/config"
+	"eshop/pkg/systemd"
 	"eshop/roles/gateway"
 )
 
@@ -46,9 +47,14 @@ what it waits for, and a running gateway goes on serving what it has when they a
 			listener := s.adminConfig("gateway", "gateway.admin-addr", s.gateway.adminAddr, problems)
 			cfg.ClusterToken = s.clusterToken(problems, listen{"gateway.peer-addr", s.gateway.peerAddr})
 			return func(ctx context.Context, p process) error {
+				sockets, err := systemd.Sockets(systemd.Public, systemd.Peer)
+				if err != nil {
+					return err
+				}
 				return serve(ctx, p, s, cat, listener, func(around surroundings) (part, error) {
 					return gateway.New(cfg, gateway.Deps{
 						Log: around.log, Registry: around.registry, Catalog: cat, Ready: around.ready, Admin: around.admin,
+						Public: sockets[systemd.Public], Peer: sockets[systemd.Peer],
 					})
 				})
 			}

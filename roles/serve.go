@@ -5,12 +5,14 @@ import (
 	"log/slog"
 	"os"
 	"strings"
+	"sync"
 
 	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
 	"eshop/pkg/config"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
+	"eshop/pkg/systemd"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
@@ -66,7 +68,33 @@ func serve(ctx context.Context, p process, s *settings, cat *catalog.Catalog, li
 		<-ctx.Done()
 		return nil
 	}))
-	return group.Run(ctx)
+	notifier, err := systemd.New(systemd.Config{
+		Stop: s.process.stopLimit(), Alive: adm.Alive, Serving: func() string { return serving(role.Addresses(), adm.Addr()) },
+	}, systemd.Deps{Log: log, Ready: ready})
+	if err != nil {
+		return err
+	}
+	return reported(ctx, notifier, group.Run)
+}
+
+// reported runs a process of which a service manager is told until the very end: one that takes too long
+// to stop is alive for as long.
+func reported(ctx context.Context, notifier *systemd.Notifier, run func(context.Context) error) error {
+	reporting, end := context.WithCancel(context.WithoutCancel(ctx))
+	var told sync.WaitGroup
+	told.Go(func() { notifier.Run(reporting, ctx) })
+	defer told.Wait()
+	defer end()
+	return run(ctx)
+}
+
+// serving says where a role is reached, for systemctl status.
+func serving(addresses []lifecycle.Address, admin string) string {
+	var parts []string
+	for _, a := range append(addresses, lifecycle.Address{What: "admin", URL: "http://" + admin + "/"}) {
+		parts = append(parts, a.What+" at "+a.URL)
+	}
+	return strings.Join(parts, ", ")
 }
 
 // adminConfig is the admin listener of a process.

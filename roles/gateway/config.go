@@ -121,6 +121,10 @@ type Deps struct {
 	Ready    *lifecycle.Ready
 	// Admin gets the role's part of the admin API; nil: none.
 	Admin *admin.Server
+	// Public and Peer are listeners that are open already and stay so when this
+	// process closes them (listen.go). They stand for Config.Addr and PeerAddr.
+	// nil: Listen binds those.
+	Public, Peer net.Listener
 }
 
 func (c *Config) complete() error {

@@ -195,6 +195,7 @@
 //	config.go    Config, Limits, Deps          http.go      the public listener
 //	hit.go       hits, before the server sees them (package fastpath)
 //	gateway.go   New, Listen, Run              respond.go   headers and bodies of answers
+//	listen.go    the listeners, bound or passed by a service manager; how they begin and stop
 //	ready.go     what readiness waits for      query.go     request targets and page keys
 //	entry.go     documents and their flags     negotiate.go Accept, Accept-Encoding, If-None-Match
 //	page.go      rendered pages, freshness     status.go    Cache-Status

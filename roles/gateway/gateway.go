@@ -3,16 +3,12 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"log/slog"
 	"math"
 	"net"
 	"sync"
 	"sync/atomic"
-	"time"
-
-	"github.com/valyala/fasthttp"
 
 	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
@@ -85,6 +81,7 @@ type Role struct {
 	subscriber *invalidation.Subscriber
 	auditor    *audit.Auditor
 
+	passed                 passed
 	fast, peerFast         *fastpath.Listener // below the listeners
 	listener, peerListener net.Listener
 }
@@ -133,6 +130,12 @@ func New(cfg Config, deps Deps) (*Role, error) {
 
 // newRole makes what needs no server: pages, heap and HTTP.
 func newRole(cfg Config, deps Deps) (*Role, error) {
+	if deps.Public != nil {
+		cfg.Addr = deps.Public.Addr().String()
+	}
+	if deps.Peer != nil {
+		cfg.PeerAddr = deps.Peer.Addr().String() // which may need a token where the configured one does not
+	}
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
@@ -145,7 +148,7 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	if deps.Catalog == nil {
 		deps.Catalog = catalog.Default()
 	}
-	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID),
+	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID), passed: passed{deps.Public, deps.Peer},
 		router: newRouter(deps.Catalog), headers: newHeaders(), checks: newBucket(cfg.RevalidateRate),
 		hosts: newHosts(cfg.Limits.PeerCalls, 0), probes: newHosts(8, 0), tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
 	r.base, r.end = context.WithCancel(context.Background())
@@ -205,11 +208,11 @@ func (r *Role) Listen() error {
 	if err := r.views.load(); err != nil {
 		return fmt.Errorf("--gateway.template: %w", err)
 	}
-	l, err := net.Listen("tcp", r.cfg.Addr)
+	l, err := r.open(r.passed.public, "public", r.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on %s (--gateway.addr): %w", r.cfg.Addr, err)
 	}
-	p, err := net.Listen("tcp", r.cfg.PeerAddr)
+	p, err := r.open(r.passed.peer, "peer", r.cfg.PeerAddr)
 	if err != nil {
 		l.Close()
 		return fmt.Errorf("listen for peers on %s (--gateway.peer-addr): %w", r.cfg.PeerAddr, err)
@@ -265,42 +268,17 @@ func (r *Role) Run(ctx context.Context) error {
 	add("hot products", func(ctx context.Context) error { r.hot.run(ctx); return nil })
 	add("audit", r.auditor.Run)
 	add("peer listener", func(ctx context.Context) error {
-		defer context.AfterFunc(ctx, r.peerFast.Drain)()
-		return r.serveOn(ctx, r.peerServer(), r.peerListener, "peer")
+		return r.serveOn(ctx, r.peerServer(), r.peerListener, r.peerFast, "peer")
 	})
 	add("gateway members", r.gateways.Run)
 	add("access log", r.access.run) // before the listener, so that its last sweep comes after the last request
 	add("public listener", func(ctx context.Context) error {
-		defer context.AfterFunc(ctx, r.fast.Drain)()
-		return r.serveOn(ctx, r.publicServer(), r.listener, "public")
+		if !r.hold(ctx) {
+			return r.listener.Close()
+		}
+		return r.serveOn(ctx, r.publicServer(), r.listener, r.fast, "public")
 	})
 	add("warm join", r.runWarm) // the members join when it is done
 	add("readiness", func(ctx context.Context) error { return r.watchReady(ctx, r.gateways) })
 	return g.Run(ctx)
-}
-
-// drainTimeout bounds the end of requests under way when a listener stops.
-const drainTimeout = 10 * time.Second
-
-func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, name string) error {
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	r.log.Info(name+" listener is open", "url", "http://"+l.Addr().String()+"/")
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
-	defer cancel()
-	if err := s.ShutdownWithContext(drain); err != nil && !errors.Is(err, net.ErrClosed) {
-		r.log.Warn("requests were cut off", "listener", name, "err", err)
-	}
-	// Serve may have been about to begin: Shutdown knew nothing of the listener
-	// then and left it open.
-	l.Close()
-	if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
-		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
-	}
-	return nil
 }

@@ -101,8 +101,8 @@ func serveLoopback(tb testing.TB, g *rig) (public, peer string) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 2)
-	go func() { done <- g.serveOn(ctx, g.peerServer(), g.peerListener, "peer") }()
-	go func() { done <- g.serveOn(ctx, g.publicServer(), g.listener, "public") }()
+	go func() { done <- g.serveOn(ctx, g.peerServer(), g.peerListener, g.peerFast, "peer") }()
+	go func() { done <- g.serveOn(ctx, g.publicServer(), g.listener, g.fast, "public") }()
 	tb.Cleanup(func() {
 		cancel()
 		if err := errors.Join(<-done, <-done); err != nil {

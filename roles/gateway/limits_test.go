@@ -19,7 +19,7 @@ func public(t *testing.T, g *rig) string {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- g.serveOn(ctx, g.publicServer(), g.listener, "public") }()
+	go func() { done <- g.serveOn(ctx, g.publicServer(), g.listener, g.fast, "public") }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -106,7 +106,7 @@ func TestStopBeforeServe(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		done := make(chan error, 1)
-		go func() { done <- g.serveOn(ctx, g.publicServer(), l, "public") }()
+		go func() { done <- g.serveOn(ctx, g.publicServer(), l, g.fast, "public") }()
 		select {
 		case err := <-done:
 			if err != nil {

@@ -1,0 +1,124 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"time"
+
+	"github.com/valyala/fasthttp"
+
+	"eshop/pkg/fastpath"
+)
+
+// passed are listeners that outlive this process: a service manager keeps them
+// open from one process to the next. What connects in between waits in their
+// queues, so that a restart refuses nobody. For that
+//
+//   - the old process goes on accepting while it tells its clients to close, and
+//     leaves to the new one only what it has not accepted;
+//   - the new process accepts when it is ready, not before: nobody but itself
+//     can keep requests away from it that it cannot answer yet.
+type passed struct{ public, peer net.Listener }
+
+// open returns the listener that was passed, or binds one.
+func (r *Role) open(given net.Listener, name, addr string) (net.Listener, error) {
+	if given != nil {
+		r.log.Info("the "+name+" listener is one that the service manager keeps open", "addr", given.Addr().String())
+		return given, nil
+	}
+	return net.Listen("tcp", addr)
+}
+
+// holdMargin is how long, beyond the time to warm up, a gateway that was passed
+// its public listener waits to be ready. Then it accepts in any case, as it would
+// with a listener of its own: what memory and the servers that are there can
+// answer must not wait for one that is away.
+const holdMargin = 5 * time.Second
+
+// hold reports false when ctx ended first: then nothing is to be accepted any more.
+func (r *Role) hold(ctx context.Context) bool {
+	if r.passed.public == nil {
+		return true
+	}
+	limit := r.cfg.WarmTimeout + holdMargin
+	wait, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	if r.ready.Wait(wait) != nil && ctx.Err() == nil {
+		r.log.Warn("this gateway accepts requests without being ready", "after", limit, "reasons", r.ready.Reasons())
+	}
+	return ctx.Err() == nil
+}
+
+const (
+	// drainTimeout bounds the end of requests under way when a listener stops.
+	drainTimeout = 10 * time.Second
+	// tellTime is for how long at most clients are told to close, by their next
+	// answer, before the listener stops. It is as long as requests that were being
+	// answered at its beginning may take to see that in the server.
+	tellTime = 100 * time.Millisecond
+	// tellTimePassed is the same for a public listener that goes on without this
+	// process. It is as long as connections that have had an answer are kept for
+	// another request (package fastpath): those that are open at its end are idle
+	// for longer, so that the stop has nothing more to wait for while others wait
+	// in the queue.
+	tellTimePassed = 5 * time.Second
+)
+
+// serveOn serves until ctx ends and then stops in three steps: every answer tells
+// the client to close, whoever is answered by the fast path goes to the server for
+// that; the listener closes; idle connections end and requests under way are
+// waited for. So no connection ends in place of an answer, but for one
+// that was idle for five seconds and gets a request at that very moment.
+func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, fast *fastpath.Listener, name string) error {
+	var closing atomic.Bool
+	handler := s.Handler
+	s.Handler = func(ctx *fasthttp.RequestCtx) {
+		handler(ctx)
+		if closing.Load() {
+			ctx.Response.SetConnectionClose()
+		}
+	}
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(l) }()
+	r.log.Info(name+" listener is open", "url", "http://"+l.Addr().String()+"/")
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
+	case <-ctx.Done():
+	}
+	closing.Store(true)
+	fast.Drain()
+	limit := tellTime
+	if name == "public" && r.passed.public != nil {
+		limit = tellTimePassed
+	}
+	untilClosed(l, limit)
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
+	defer cancel()
+	if err := s.ShutdownWithContext(drain); err != nil && !errors.Is(err, net.ErrClosed) {
+		r.log.Warn("requests were cut off", "listener", name, "err", err)
+	}
+	// Serve may have been about to begin: Shutdown knew nothing of the listener
+	// then and left it open.
+	l.Close()
+	if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
+	}
+	return nil
+}
+
+// untilClosed waits until a listener has no connection, at most for so long.
+func untilClosed(l net.Listener, limit time.Duration) {
+	counting, ok := l.(interface{ Open() int })
+	if !ok {
+		return
+	}
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(limit); counting.Open() > 0 && time.Now().Before(end); {
+		<-tick.C
+	}
+}

@@ -56,6 +56,7 @@ func TestMain(m *testing.M) {
 type shape struct {
 	name        string
 	real, split bool
+	servers     bool     // no process of the fleet: the test starts them
 	gateways    int      // split: how many; 0: fleetGateways
 	flags       []string // split: more of the gateways', cacheFlags of the cache processes'
 	cacheFlags  []string
@@ -153,9 +154,11 @@ func newFleetOn(t testing.TB, s shape, rule hotlist.Rule, given embedded.Config)
 		t.Fatal(err)
 	}
 	background(t, "producer", f.producer.Run)
-	if s.split {
+	switch {
+	case s.servers:
+	case s.split:
 		f.startSplit(s)
-	} else {
+	default:
 		f.startInProcess()
 	}
 	return f
@@ -235,9 +238,9 @@ func (f *fleet) startInProcess() {
 	f.settled()
 }
 
-func (f *fleet) startSplit(s shape) {
+// flags are those that all split processes have; dir gets their file.
+func (f *fleet) flags(dir string) []string {
 	f.t.Helper()
-	dir := f.t.TempDir()
 	var yaml strings.Builder
 	yaml.WriteString("kinds:\n")
 	for _, name := range []string{"product", "shop"} {
@@ -248,13 +251,19 @@ func (f *fleet) startSplit(s shape) {
 	if err := os.WriteFile(file, []byte(yaml.String()), 0o600); err != nil {
 		f.t.Fatal(err)
 	}
+	return []string{"--config", file, "--kafka.brokers", strings.Join(f.kafka.Brokers, ","),
+		"--zookeeper.servers", strings.Join(f.zk, ","), "--zookeeper.root", "/" + f.name, "--kafka.topic.change", f.topic("change"),
+		"--kafka.topic.invalidate", f.topic("invalidate"), "--kafka.topic.dead", f.topic("dead")}
+}
+
+func (f *fleet) startSplit(s shape) {
+	f.t.Helper()
+	dir := f.t.TempDir()
 	binary, err := os.Executable()
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	common := []string{"--config", file, "--kafka.brokers", strings.Join(f.kafka.Brokers, ","),
-		"--zookeeper.servers", strings.Join(f.zk, ","), "--zookeeper.root", "/" + f.name, "--kafka.topic.change", f.topic("change"),
-		"--kafka.topic.invalidate", f.topic("invalidate"), "--kafka.topic.dead", f.topic("dead")}
+	common := f.flags(dir)
 	start := func(command string, args ...string) *lab.Process {
 		return lab.Start(f.t, lab.Command{Path: binary, Dir: dir, Env: []string{runAsEshop + "=1"}, Args: append(append([]string{command}, common...), args...)})
 	}

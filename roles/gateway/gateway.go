@@ -270,14 +270,11 @@ func (r *Role) Run(ctx context.Context) error {
 	add("peer listener", func(ctx context.Context) error {
 		return r.serveOn(ctx, r.peerServer(), r.peerListener, r.peerFast, "peer")
 	})
-	add("gateway members", r.gateways.Run)
 	add("access log", r.access.run) // before the listener, so that its last sweep comes after the last request
-	add("public listener", func(ctx context.Context) error {
-		if !r.hold(ctx) {
-			return r.listener.Close()
-		}
-		return r.serveOn(ctx, r.publicServer(), r.listener, r.fast, "public")
-	})
+	add("public listener", r.runPublic)
+	// After the listener, so that it leaves before that stops: in the seconds of the drain the others learn
+	// to do without it, and nobody waits for them when the peer listener stops.
+	add("gateway members", r.gateways.Run)
 	add("warm join", r.runWarm) // the members join when it is done
 	add("readiness", func(ctx context.Context) error { return r.watchReady(ctx, r.gateways) })
 	return g.Run(ctx)

@@ -106,7 +106,8 @@ func TestStopBeforeServe(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		done := make(chan error, 1)
-		go func() { done <- g.serveOn(ctx, g.publicServer(), l, g.fast, "public") }()
+		fast := g.fastpath(l, g.answerHit)
+		go func() { done <- g.serveOn(ctx, g.publicServer(), fast, fast, "public") }()
 		select {
 		case err := <-done:
 			if err != nil {

@@ -52,6 +52,14 @@ func (r *Role) hold(ctx context.Context) bool {
 	return ctx.Err() == nil
 }
 
+// runPublic serves the public until ctx ends.
+func (r *Role) runPublic(ctx context.Context) error {
+	if !r.hold(ctx) {
+		return r.listener.Close()
+	}
+	return r.serveOn(ctx, r.publicServer(), r.listener, r.fast, "public")
+}
+
 const (
 	// drainTimeout bounds the end of requests under way when a listener stops.
 	drainTimeout = 10 * time.Second

@@ -31,8 +31,8 @@
 //	main.go       arguments and streams in, exit code out; process.go is what a command sees of the world
 //	command.go    a command with its flags, help and settings, on cobra
 //	settings.go   defines the flags, limits.go those against overload; clients.go checks them and makes the clients' configurations
-//	serve.go      one role with an admin listener as a process
-//	all.go, gateway.go, cache.go, hotcount.go, publish.go, bootstrap.go, version.go, health.go   one command each
+//	serve.go      one role with an admin listener as a process, of which a service manager is told
+//	all.go, gateway.go, cache.go, hotcount.go, publish.go, bootstrap.go, unit.go, version.go, health.go   one command each
 //
 // The packages below: all composes the roles in one process, gateway, cache and hotcount are the roles,
 // fault holds the fault suite.

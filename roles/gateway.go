@@ -49,7 +49,9 @@ what it waits for, and a running gateway goes on serving what it has when they a
 			return func(ctx context.Context, p process) error {
 				sockets, err := systemd.Sockets(systemd.Public, systemd.Peer)
 				if err != nil {
-					return err
+					var problems config.Problems // of the units: not to be tried again
+					problems.AddError("", err)
+					return problems
 				}
 				return serve(ctx, p, s, cat, listener, func(around surroundings) (part, error) {
 					return gateway.New(cfg, gateway.Deps{

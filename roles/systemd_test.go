@@ -257,7 +257,7 @@ func TestServiceWithoutItsServers(t *testing.T) {
 	s.start()
 	s.told("STATUS=", 1, 20*time.Second)
 	signal(syscall.SIGABRT) // as the watchdog does
-	if state := s.end(time.Minute); state.ExitCode() != -1 {
+	if state := s.end(patience); state.ExitCode() != -1 {
 		t.Errorf("after an abort it ended with %v, and must by a signal: exit code 2 means wrong settings", state)
 	}
 	if !strings.Contains(s.log.String(), "goroutine ") {
@@ -266,13 +266,14 @@ func TestServiceWithoutItsServers(t *testing.T) {
 
 	s.args = []string{"hotcount"}
 	s.start()
-	if state := s.end(20 * time.Second); state.ExitCode() != 2 {
+	if state := s.end(patience); state.ExitCode() != 2 {
 		t.Errorf("without settings it ended with %v, want exit code 2", state)
 	}
 }
 
-// A peer listener that other machines can reach needs the cluster's token, whatever the flag says.
-func TestPassedPeerListenerNeedsAToken(t *testing.T) {
+// A peer listener that other machines can reach needs the cluster's token, whatever the flag says; and a
+// socket must have a name that is known. Both are wrong settings.
+func TestPassedListenersAreChecked(t *testing.T) {
 	s := newService(t, "gateway", "--redis.addrs", "127.0.0.1:1", "--kafka.brokers", "127.0.0.1:1", "--zookeeper.servers", "127.0.0.1:1",
 		"--gateway.admin-addr", "127.0.0.1:0", "--gateway.addr", "127.0.0.1:0", "--gateway.peer-addr", "127.0.0.1:0")
 	l, err := net.Listen("tcp", ":0")
@@ -284,12 +285,18 @@ func TestPassedPeerListenerNeedsAToken(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.names, s.sockets = []string{"peer"}, []*os.File{f}
-	s.start()
-	if state := s.end(20 * time.Second); state.ExitCode() != 2 {
-		t.Errorf("it ended with %v, want exit code 2", state)
-	}
-	if text := s.log.String(); !strings.Contains(text, "is reachable from other machines: set --cluster.token-file") {
-		t.Errorf("it says:\n%s", text)
+	s.sockets = []*os.File{f}
+	for name, want := range map[string]string{
+		"peer":                 "is reachable from other machines: set --cluster.token-file",
+		"eshop-gateway.socket": `a socket named "eshop-gateway.socket": its unit must have FileDescriptorName=`,
+	} {
+		s.names = []string{name}
+		s.start()
+		if state := s.end(patience); state.ExitCode() != 2 {
+			t.Errorf("with a socket named %s it ended with %v, want exit code 2", name, state)
+		}
+		if text := s.log.String(); !strings.Contains(text, want) {
+			t.Errorf("with a socket named %s it says:\n%s", name, text)
+		}
 	}
 }

@@ -37,30 +37,29 @@ func unitCommand() command {
 		name:  "unit",
 		short: "Print what systemd needs to run a role",
 		long: `Prints the unit eshop-<role>.service: a service that has no rights, is restarted when it fails or is
-deadlocked, and lets requests end before it stops. Four steps make a machine run a role, here the
-gateway; as root:
+deadlocked, and lets requests end before it stops. Four steps make a machine run a role, as root, here
+the gateway:
 
-  1. the program      install -m 755 eshop /usr/local/bin/eshop
-  2. the secrets      install -d -m 755 /etc/eshop && cd /etc/eshop && umask 077
-                      head -c 32 /dev/urandom | base64 > admin-token
-                      cluster-token: the same on every machine; the first makes it the same way
-  3. the settings     eshop unit gateway --env > /etc/eshop/gateway.env, and edit it
-  4. the units        cd /etc/systemd/system
-                      eshop unit gateway --socket public > eshop-gateway.socket
-                      eshop unit gateway --socket peer > eshop-gateway-peer.socket
-                      eshop unit gateway > eshop-gateway.service
+  1. the program      install -m 755 eshop /usr/local/bin/ && mkdir -p /etc/eshop
+  2. the settings     eshop unit gateway --env > /etc/eshop/gateway.env, and edit it
+  3. the secrets      (cd /etc/eshop && umask 077 &&
+                        for t in cluster admin; do head -c 32 /dev/urandom | base64 > $t-token; done)
+                      the cluster's token is the same on every machine: copy it
+  4. the units        (cd /etc/systemd/system && eshop unit gateway > eshop-gateway.service &&
+                        for s in public peer; do eshop unit gateway --socket $s > eshop-gateway-$s.socket; done)
                       systemctl daemon-reload
-                      systemctl enable --now eshop-gateway.socket eshop-gateway-peer.socket eshop-gateway
+                      systemctl enable --now eshop-gateway-public.socket eshop-gateway-peer.socket eshop-gateway
 
 The socket units are for the gateway alone and may be left out; it listens by itself then. With them
 systemd holds the listeners: while "systemctl restart eshop-gateway" puts a new program in place,
-connections wait instead of being refused, and ports below 1024 need no rights.
+connections wait instead of being refused. They decide where it listens, whatever --gateway.addr and
+--gateway.peer-addr say, and ports below 1024 need no rights.
 
 Limits of memory, files and time follow from the settings below, wherever they are set: give --config,
 or the same environment, as the role has. Print the unit again when they have changed.`,
 		examples: []string{
 			"a gateway whose settings are in a file\neshop unit gateway --config /etc/eshop.yaml > /etc/systemd/system/eshop-gateway.service",
-			"its public listener on port 80\neshop unit gateway --socket public --gateway.addr :80 > /etc/systemd/system/eshop-gateway.socket",
+			"its public listener on port 80\neshop unit gateway --socket public --gateway.addr :80 > /etc/systemd/system/eshop-gateway-public.socket",
 			"what remains open to an attacker?\nsystemd-analyze security eshop-gateway",
 		},
 		words: "gateway|cache|hotcount",
@@ -150,8 +149,9 @@ func credential(setting string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(setting, "-file"), ".", "-")
 }
 
-// unitMemory: an open connection takes up to 37 KiB (--gateway.connections says so). The rest is what was
-// seen of each role under load, and as much again: buffers of the clients, work under way, the runtime.
+// unitMemory: an open connection takes up to 37 KiB (--gateway.connections says so). The rest is for what is
+// bounded by number: requests and pulls under way, compressors, the buffers of the Kafka and Redis clients;
+// a role that has little to do holds 20 MiB of it.
 func (s *settings) unitMemory(role string) systemd.Memory {
 	switch role {
 	case "gateway":

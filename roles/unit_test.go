@@ -55,7 +55,7 @@ func TestUnitsAreGood(t *testing.T) {
 		return path
 	}
 	units := []string{
-		write("eshop-gateway.socket", printUnit(t, "gateway", "--socket", "public")),
+		write("eshop-gateway-public.socket", printUnit(t, "gateway", "--socket", "public")),
 		write("eshop-gateway-peer.socket", printUnit(t, "gateway", "--socket", "peer", "--gateway.peer-addr", "127.0.0.1:8081")),
 	}
 	for _, role := range []string{"gateway", "cache", "hotcount"} {

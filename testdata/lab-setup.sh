@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what pkg/lab starts: Redis, ZooKeeper, a Java runtime (Debian packages) and Kafka (jars from Maven
-# Central, kept in the user's cache folder), and the browser that the tests of pages drive. Does nothing, in well
-# under a second, when all is there.
+# Central, kept in the user's cache folder), the browser that the tests of pages drive, and what checks the systemd
+# units. Does nothing, in well under a second, when all is there.
 set -euo pipefail
 
 kafka_version=3.9.2
@@ -15,6 +15,7 @@ missing_packages() {
   command -v java >/dev/null || echo default-jre-headless
   command -v chromium >/dev/null || echo chromium
   command -v promtool >/dev/null || echo prometheus # its checker of rules
+  command -v systemd-analyze >/dev/null || echo systemd
   [ -e /usr/share/java/zookeeper.jar ] || printf '%s\n' libzookeeper-java zookeeper
   if [ ! -e "$kafka_dir/.complete" ]; then
     command -v mvn >/dev/null || echo maven

@@ -131,7 +131,7 @@ func TestSocketsThatCannotBeUsed(t *testing.T) {
 	}{
 		{"meant for another process", "1", "public", []*os.File{one}, []string{"public: none", "peer: none"}, false},
 		{"none", "$$", "", nil, []string{"public: none"}, false},
-		{"an unknown name, as a unit without FileDescriptorName= has", "$$", "eshop-gateway.socket", []*os.File{one}, []string{`"eshop-gateway.socket"`, "FileDescriptorName=", "public, peer"}, true},
+		{"an unknown name, as a unit without FileDescriptorName= has", "$$", "eshop-gateway-public.socket", []*os.File{one}, []string{`"eshop-gateway-public.socket"`, "FileDescriptorName=", "public, peer"}, true},
 		{"the same name twice", "$$", "public:public", []*os.File{one, two}, []string{`two sockets named "public"`, "ListenStream="}, true},
 		{"not TCP", "$$", "public", []*os.File{local}, []string{`"public"`, "is not TCP", "ListenStream="}, true},
 		{"no socket, and another mistake", "$$", "public:x", []*os.File{plain, one}, []string{"is no listener", `named "x"`}, true},

@@ -98,12 +98,7 @@ func (s Service) Text() (string, error) {
 }
 
 // SocketUnit is the name of the unit of one of the gateway's listeners.
-func SocketUnit(name string) string {
-	if name == Public {
-		return "eshop-gateway.socket"
-	}
-	return "eshop-gateway-" + name + ".socket"
-}
+func SocketUnit(name string) string { return "eshop-gateway-" + name + ".socket" }
 
 // Socket returns the unit of one of the gateway's listeners at the address that the gateway's flag would
 // give it.

@@ -25,7 +25,7 @@ func TestServiceText(t *testing.T) {
 		}
 	}
 	unit.Sockets = true
-	if text, err = unit.Text(); err != nil || strings.Count(text, "eshop-gateway.socket eshop-gateway-peer.socket\n") != 2 {
+	if text, err = unit.Text(); err != nil || strings.Count(text, "eshop-gateway-public.socket eshop-gateway-peer.socket\n") != 2 {
 		t.Errorf("%v; it neither wants nor waits for its sockets:\n%s", err, text)
 	}
 }

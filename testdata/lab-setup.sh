@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what pkg/lab starts: Redis, ZooKeeper, a Java runtime (Debian packages) and Kafka (jars from Maven
 # Central, kept in the user's cache folder), the browser that the tests of pages drive, and what checks the systemd
-# units. Does nothing, in well under a second, when all is there.
+# units and the alert rules. Does nothing, in well under a second, when all is there.
 set -euo pipefail
 
 kafka_version=3.9.2

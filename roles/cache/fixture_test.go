@@ -193,7 +193,7 @@ func (w *world) start(cfg cache.Config) *cache.Role {
 // until polls a condition; it must hold within ten seconds.
 func (w *world) until(what string, ok func() (bool, string)) {
 	w.t.Helper()
-	w.untilWithin(10*time.Second, what, ok)
+	w.untilWithin(30*time.Second, what, ok)
 }
 
 func (w *world) untilWithin(limit time.Duration, what string, ok func() (bool, string)) {

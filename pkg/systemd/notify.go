@@ -136,9 +136,12 @@ func (n *Notifier) look(asked bool) {
 // the look may take, so a slow one makes the next no later than the watchdog allows.
 func (n *Notifier) beat(ctx context.Context) {
 	interval := cmp.Or(n.watchdog, 2*beatEvery)
-	ctx, cancel := context.WithTimeoutCause(ctx, interval/4, fmt.Errorf("waited for %s", interval/4))
+	look, cancel := context.WithTimeoutCause(ctx, interval/4, fmt.Errorf("waited for %s", interval/4))
 	defer cancel()
-	if err := n.cfg.Alive(ctx); err != nil {
+	if err := n.cfg.Alive(look); err != nil {
+		if ctx.Err() != nil {
+			return // the process has ended meanwhile
+		}
 		if !n.dead {
 			n.log.Error("this process is not alive; unless that ends, the service manager restarts it", "err", err)
 		}

@@ -94,6 +94,16 @@ func newIndex() *index {
 	return x
 }
 
+// len returns how many lineages there are.
+func (x *index) len() (n int) {
+	for i := range x.shards {
+		x.shards[i].mu.Lock()
+		n += len(x.shards[i].m)
+		x.shards[i].mu.Unlock()
+	}
+	return n
+}
+
 func hashKey(k catalog.Key) uint64 { return ring.Hash(k.Kind, k.ID) }
 
 func (x *index) shard(k catalog.Key) *shard { return &x.shards[hashKey(k)%uint64(len(x.shards))] }

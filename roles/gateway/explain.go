@@ -77,7 +77,7 @@ func lifeOf(f *flag) life {
 func (r *Role) status() any {
 	s := map[string]any{
 		"id": r.cfg.ID, "addr": r.Addr(), "peerAddr": r.PeerAddr(),
-		"pages": r.l1.pages.Len(), "documents": r.l1.docs.Len(), "negative": r.l1.absents.Len(), "l1Bytes": r.l1.bytes(),
+		"pages": r.l1.pages.Len(), "documents": r.l1.docs.Len(), "negative": r.l1.absents.Len(), "lineages": r.l1.index.len(), "l1Bytes": r.l1.bytes(),
 		"floorKeys": r.floor.Len(), "busBehind": r.trust().Behind(time.Now().UnixNano()), "waiting": r.loads.Waiting() + r.forwards.Waiting(),
 	}
 	if r.access.on() {

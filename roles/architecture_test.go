@@ -54,8 +54,8 @@ func testHomes() map[string][]string {
 	everywhere := []string{"pkg/...", "roles/..."}
 	return map[string][]string{
 		"github.com/redis/go-redis":          {"pkg/embedded/redis", "pkg/lab/..."},
-		"github.com/IBM/sarama":              {"pkg/embedded/kafka", "pkg/lab/...", "roles/hotcount", "roles/fault"}, // a transactional producer; committed offsets
-		"github.com/go-zookeeper/zk":         {"pkg/embedded/zookeeper", "pkg/lab/..."},
+		"github.com/IBM/sarama":              {"pkg/embedded/kafka", "pkg/lab/...", "roles/hotcount", "roles/fault", "roles"}, // a transactional producer; committed offsets; users and ACLs
+		"github.com/go-zookeeper/zk":         {"pkg/embedded/zookeeper", "pkg/lab/...", "roles"},                              // a stranger to nodes with ACLs
 		"github.com/valyala/fasthttp":        {"roles", "pkg/lab/...", "pkg/fastpath"},
 		"github.com/twmb/franz-go":           {"pkg/kafka"},
 		"github.com/chromedp":                {"roles/hotcount"},

@@ -22,8 +22,10 @@ import (
 func (r *redisSettings) config(ttl *cacheSettings, problems *config.Problems) rediscluster.Config {
 	c := rediscluster.Config{
 		Addrs: r.addrs, Username: r.username,
-		Password: config.ReadSecret("redis.password-file", r.passwordFile, problems),
-		TLS:      clientTLS("redis", r.tls, r.caFile, problems),
+		TLS: clientTLS("redis", r.tls, r.caFile, problems),
+	}
+	if r.passwordFile != "" {
+		c.Password = config.RotatedSecret("redis.password-file", r.passwordFile, problems)
 	}
 	if ttl != nil {
 		c.TTL = ttl.redisTTL
@@ -36,7 +38,7 @@ func (r *redisSettings) config(ttl *cacheSettings, problems *config.Problems) re
 
 func (k *kafkaSettings) config(problems *config.Problems) kafka.Config {
 	c := kafka.Config{Brokers: k.brokers, TLS: clientTLS("kafka", k.tls, k.caFile, problems)}
-	password := config.ReadSecret("kafka.password-file", k.passwordFile, problems)
+	password := config.RotatedSecret("kafka.password-file", k.passwordFile, problems)
 	if k.sasl == "off" || k.sasl == "" {
 		if k.username != "" {
 			problems.Add("kafka.username", k.username, "is used with --kafka.sasl only")
@@ -84,7 +86,7 @@ func isTopic(name string) bool {
 }
 
 func (z *zookeeperSettings) config(problems *config.Problems) zookeeper.Config {
-	c := zookeeper.Config{Servers: z.servers, Root: z.root, SessionTimeout: z.session}
+	c := zookeeper.Config{Servers: z.servers, Root: z.root, SessionTimeout: z.session, TLS: clientTLS("zookeeper", z.tls, z.caFile, problems)}
 	if !strings.HasPrefix(z.root, "/") || path.Clean(z.root) != z.root {
 		problems.Add("zookeeper.root", z.root, "must be an absolute path without a slash at its end, like /eshop")
 	}

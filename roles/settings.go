@@ -77,10 +77,11 @@ func (k *kafkaSettings) defineHotcountGroup(set *config.Set) {
 }
 
 type zookeeperSettings struct {
-	servers  []string
-	root     string
-	authFile string
-	session  time.Duration
+	servers          []string
+	root             string
+	authFile, caFile string
+	tls              bool
+	session          time.Duration
 }
 
 func (z *zookeeperSettings) define(set *config.Set) {
@@ -88,6 +89,8 @@ func (z *zookeeperSettings) define(set *config.Set) {
 	set.Addrs(&z.servers, "zookeeper.servers", "the ensemble")
 	set.Text(&z.root, "zookeeper.root", "path", "/eshop", "node under which everything is kept")
 	set.Secret(&z.authFile, "zookeeper.auth-file", "file that holds user:password for digest authentication")
+	set.Switch(&z.tls, "zookeeper.tls", false, "encrypt connections")
+	set.Text(&z.caFile, "zookeeper.tls-ca-file", "file", "", "certificates to trust, PEM; without it the system's")
 	set.Duration(&z.session, "zookeeper.session-timeout", 10*time.Second, time.Second, "how long a lost process keeps its locks and its membership")
 }
 

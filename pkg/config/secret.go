@@ -5,10 +5,28 @@ import (
 	"io"
 	"os"
 	"strings"
+	"sync"
 )
 
 // maxSecretBytes bounds a secret file; a longer one is the wrong file.
 const maxSecretBytes = 4 << 10
+
+// RotatedSecret reads the secret that a flag names a file for, as ReadSecret does, and returns what tells it: each call
+// reads the file again, so that a password that was changed is used from the next connection on. A file that cannot be
+// read then leaves what was read last.
+func RotatedSecret(flag, path string, problems *Problems) func() string {
+	var mu sync.Mutex
+	secret := ReadSecret(flag, path, problems)
+	return func() string {
+		mu.Lock()
+		defer mu.Unlock()
+		var ignored Problems
+		if now := ReadSecret(flag, path, &ignored); now != "" {
+			secret = now
+		}
+		return secret
+	}
+}
 
 // ReadSecret reads the secret that a flag names a file for: one line, white space around it removed.
 // An empty path is an empty secret. Problems never hold any of the file's content.

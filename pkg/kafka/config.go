@@ -25,7 +25,9 @@ type Config struct {
 type SASL struct {
 	Mechanism string // PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512
 	User      string
-	Password  string
+	// Password tells the password; it is asked for each new connection, so that
+	// one that was changed needs no restart.
+	Password func() string
 }
 
 // Deps are the collaborators of every client. Both may be nil: nothing is logged, nothing is registered.
@@ -89,14 +91,17 @@ func (c Config) validate() error {
 		if c.SASL.User == "" {
 			problems = append(problems, errors.New("kafka SASL user: empty"))
 		}
+		if c.SASL.Password == nil {
+			problems = append(problems, errors.New("kafka SASL password: none given"))
+		}
 	}
 	return errors.Join(problems...)
 }
 
 // sarama gives the settings every connection of the package starts from.
-func (c Config) sarama() (*sarama.Config, error) {
+func (c Config) sarama() (settings, error) {
 	if err := c.validate(); err != nil {
-		return nil, err
+		return settings{}, err
 	}
 	s := sarama.NewConfig()
 	s.ClientID = c.clientID()
@@ -115,14 +120,14 @@ func (c Config) sarama() (*sarama.Config, error) {
 	if c.SASL != nil {
 		s.Net.SASL.Enable = true
 		s.Net.SASL.User = c.SASL.User
-		s.Net.SASL.Password = c.SASL.Password
+		s.Net.SASL.Password = c.SASL.Password()
 		s.Net.SASL.Mechanism = sarama.SASLMechanism(strings.ToUpper(c.SASL.Mechanism))
-		if gen := scramGenerator(string(s.Net.SASL.Mechanism)); gen != nil {
+		if gen := scramGenerator(string(s.Net.SASL.Mechanism), c.SASL.Password); gen != nil {
 			s.Net.SASL.SCRAMClientGeneratorFunc = gen
 		}
 	}
 	if err := s.Validate(); err != nil {
-		return nil, fmt.Errorf("kafka client settings: %w", err)
+		return settings{}, fmt.Errorf("kafka client settings: %w", err)
 	}
-	return s, nil
+	return settings{s, c.SASL}, nil
 }

@@ -33,23 +33,27 @@ func (c *boundConn) Close() error {
 	return c.Conn.Close()
 }
 
-// bind returns a copy of conf whose connections end with ctx.
-func bind(ctx context.Context, conf *sarama.Config) *sarama.Config {
-	bound := *conf
+// bind returns a copy of conf whose connections end with ctx. It has the
+// password of this moment.
+func bind(ctx context.Context, conf settings) *sarama.Config {
+	bound := *conf.Config
+	if conf.sasl != nil {
+		bound.Net.SASL.Password = conf.sasl.Password()
+	}
 	bound.Net.Proxy.Enable = true
 	bound.Net.Proxy.Dialer = boundDialer{ctx: ctx}
 	return &bound
 }
 
 // connect opens one connection of its own and waits until it is usable.
-func connect(ctx context.Context, conf *sarama.Config, addr string) (*sarama.Broker, error) {
+func connect(ctx context.Context, conf settings, addr string) (*sarama.Broker, error) {
 	b := sarama.NewBroker(addr)
 	if err := b.Open(bind(ctx, conf)); err != nil {
 		return nil, fmt.Errorf("connect to kafka broker %s: %w", addr, err)
 	}
 	if _, err := b.Connected(); err != nil {
 		_ = b.Close()
-		return nil, fmt.Errorf("connect to kafka broker %s: %w", addr, err)
+		return nil, fmt.Errorf("connect to kafka broker %s: %w", addr, conf.strange(err))
 	}
 	return b, nil
 }

@@ -17,6 +17,7 @@
 //
 //   - config.go, connection.go, scram.go, backoff.go, metadata.go: how the
 //     brokers are reached and asked for their layout.
+//   - refused.go: which flag to look at when a broker refuses this client.
 //   - producer.go, queue.go, produce_run.go, sender.go: the Producer.
 //   - membership.go, watchdog.go: what every member of a consumer group does,
 //     and who sees to it that it moves.

@@ -13,8 +13,8 @@ import (
 
 // The exchange of RFC 7677 section 3.
 func TestScram(t *testing.T) {
-	s := scramGenerator(sarama.SASLTypeSCRAMSHA256)().(*scram)
-	if err := s.Begin("user", "pencil", ""); err != nil {
+	s := scramGenerator(sarama.SASLTypeSCRAMSHA256, func() string { return "pencil" })().(*scram)
+	if err := s.Begin("user", "not this one", ""); err != nil {
 		t.Fatal(err)
 	}
 	s.nonce, s.firstBare = "rOprNGfwEbeRWgbNEkqO", "n=user,r=rOprNGfwEbeRWgbNEkqO"
@@ -44,7 +44,7 @@ func TestScramRefuses(t *testing.T) {
 		{"a false proof", "r=mine1,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096", "v=AAAA", "prove"},
 		{"an error", "r=mine1,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096", "e=invalid-proof", "invalid-proof"},
 	} {
-		s := scramGenerator(sarama.SASLTypeSCRAMSHA512)().(*scram)
+		s := scramGenerator(sarama.SASLTypeSCRAMSHA512, func() string { return "p" })().(*scram)
 		_ = s.Begin("u,=", "p", "")
 		s.nonce = "mine"
 		_, err := s.Step("")

@@ -18,7 +18,7 @@ import (
 type membership[C tracked] struct {
 	group, topic string
 	brokers      []string
-	conf         *sarama.Config
+	conf         settings
 	handler      sarama.ConsumerGroupHandler
 	drain        time.Duration // how long claims may take to end
 	stall        time.Duration
@@ -66,7 +66,7 @@ func (c leaderless) RefreshMetadata(topics ...string) error {
 }
 
 // groupSettings puts what every member has in common into the client's settings.
-func groupSettings(conf *sarama.Config, session, commit time.Duration) {
+func groupSettings(conf settings, session, commit time.Duration) {
 	conf.Net.ReadTimeout = groupReadTimeout
 	conf.Metadata.Full = false
 	conf.Consumer.Return.Errors = true
@@ -236,6 +236,7 @@ func (m *membership[C]) fault(err error) {
 	if err == nil {
 		return
 	}
+	err = m.conf.explain(err)
 	m.mu.Lock()
 	first := m.lastErr == nil
 	m.lastErr = err

@@ -33,7 +33,7 @@ type clusterView struct {
 // to another broker when that one fails, and falls back to the configured
 // addresses when all the learnt ones are gone (13).
 type directory struct {
-	conf  *sarama.Config
+	conf  settings
 	seeds []string
 
 	mu    sync.Mutex // held over a request: metadata requests are serial
@@ -41,7 +41,7 @@ type directory struct {
 	known []string
 }
 
-func newDirectory(conf *sarama.Config, seeds []string) *directory {
+func newDirectory(conf settings, seeds []string) *directory {
 	return &directory{conf: conf, seeds: seeds}
 }
 
@@ -77,6 +77,9 @@ func (d *directory) fetch(ctx context.Context, create bool, topics ...string) (*
 		view, err := d.ask(create, topics)
 		if err == nil {
 			return view, nil
+		}
+		if len(d.known) == 0 {
+			err = d.conf.strange(err)
 		}
 		problems = append(problems, err)
 	}

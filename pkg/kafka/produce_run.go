@@ -153,7 +153,11 @@ func (p *Producer) adopt(ctx context.Context, view *clusterView, wg *sync.WaitGr
 			if len(t.waiting) > 0 {
 				next = 100 * time.Millisecond
 				if tv.err != nil {
-					p.lastErr = fmt.Errorf("kafka topic %s: %w", t.name, tv.err)
+					err := p.conf.explain(fmt.Errorf("kafka topic %s: %w", t.name, tv.err))
+					if p.lastErr == nil {
+						p.log.Warn("kafka producer waits for a topic", "error", err)
+					}
+					p.lastErr = err
 				}
 			}
 			continue

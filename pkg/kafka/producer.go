@@ -9,8 +9,6 @@ import (
 	"math"
 	"sync"
 	"time"
-
-	"github.com/IBM/sarama"
 )
 
 // Acks says when the broker answers: AcksAll (the default) after every in-sync
@@ -75,7 +73,7 @@ const recordOverhead = 64
 // written twice.
 type Producer struct {
 	cfg     ProducerConfig
-	conf    *sarama.Config
+	conf    settings
 	log     *slog.Logger
 	metrics producerMetrics
 	dir     *directory

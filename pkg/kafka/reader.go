@@ -48,7 +48,7 @@ const (
 // after any trouble with the brokers, and picks up new partitions from their beginning.
 type Reader struct {
 	cfg     ReaderConfig
-	conf    *sarama.Config
+	conf    settings
 	events  Events
 	log     *slog.Logger
 	metrics readerMetrics
@@ -130,6 +130,7 @@ func (r *Reader) Run(ctx context.Context) error {
 		}
 		next := metadataInterval / 2
 		if err != nil {
+			err = r.conf.explain(err)
 			if ctx.Err() == nil && failures == 0 {
 				r.log.Warn("kafka reader cannot get the layout of its topic and goes on trying", "topic", r.cfg.Topic, "error", err)
 			}
@@ -223,7 +224,7 @@ func (r *Reader) LastError() error {
 
 func (r *Reader) note(err error) {
 	r.mu.Lock()
-	r.lastErr = err
+	r.lastErr = r.conf.explain(err)
 	r.mu.Unlock()
 	if err != nil {
 		r.metrics.faults.Inc()

@@ -16,13 +16,17 @@ import (
 	"github.com/IBM/sarama"
 )
 
-// scramGenerator returns the client for one of the two SCRAM mechanisms, or nil for another mechanism.
-func scramGenerator(mechanism string) func() sarama.SCRAMClient {
+// errServerProof says that whoever answered does not know the password.
+var errServerProof = errors.New("SCRAM: the broker could not prove that it knows the password")
+
+// scramGenerator returns the client for one of the two SCRAM mechanisms, or nil for another mechanism. Each login asks for
+// the password anew: the library holds the first one for as long as its client lives.
+func scramGenerator(mechanism string, password func() string) func() sarama.SCRAMClient {
 	switch mechanism {
 	case sarama.SASLTypeSCRAMSHA256:
-		return func() sarama.SCRAMClient { return &scram{hash: sha256.New} }
+		return func() sarama.SCRAMClient { return &scram{hash: sha256.New, current: password} }
 	case sarama.SASLTypeSCRAMSHA512:
-		return func() sarama.SCRAMClient { return &scram{hash: sha512.New} }
+		return func() sarama.SCRAMClient { return &scram{hash: sha512.New, current: password} }
 	}
 	return nil
 }
@@ -30,6 +34,7 @@ func scramGenerator(mechanism string) func() sarama.SCRAMClient {
 // scram is the client side of RFC 5802 without channel binding.
 type scram struct {
 	hash            func() hash.Hash
+	current         func() string
 	password        string
 	nonce           string
 	firstBare       string
@@ -38,13 +43,13 @@ type scram struct {
 }
 
 // Begin implements sarama.SCRAMClient.
-func (s *scram) Begin(user, password, authzID string) error {
+func (s *scram) Begin(user, _, _ string) error {
 	raw := make([]byte, 18)
 	if _, err := rand.Read(raw); err != nil {
 		return fmt.Errorf("draw a SCRAM nonce: %w", err)
 	}
 	s.nonce = base64.StdEncoding.EncodeToString(raw)
-	s.password = password
+	s.password = s.current()
 	escape := strings.NewReplacer("=", "=3D", ",", "=2C")
 	s.firstBare = "n=" + escape.Replace(user) + ",r=" + s.nonce
 	return nil
@@ -68,7 +73,7 @@ func (s *scram) Step(challenge string) (string, error) {
 		}
 		sig, err := base64.StdEncoding.DecodeString(f["v"])
 		if err != nil || !hmac.Equal(sig, s.serverSignature) {
-			return "", errors.New("SCRAM: the broker could not prove that it knows the password")
+			return "", errServerProof
 		}
 		return "", nil
 	}

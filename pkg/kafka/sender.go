@@ -235,6 +235,7 @@ func (p *Producer) split(b *batch) {
 
 // failed leaves the batches where they are, to be sent again after a pause, and asks where they should go now (13).
 func (p *Producer) failed(batches []*batch, err error) {
+	err = p.conf.explain(err)
 	p.mu.Lock()
 	first := p.lastErr == nil
 	p.lastErr = err

@@ -35,7 +35,7 @@ func EnsureTopics(ctx context.Context, cfg Config, topics []Topic, deps Deps) ([
 	}
 	admin, err := sarama.NewClusterAdmin(cfg.Brokers, bind(ctx, conf))
 	if err != nil {
-		return nil, fmt.Errorf("connect to kafka to create topics: %w", err)
+		return nil, fmt.Errorf("connect to kafka to create topics: %w", conf.strange(err))
 	}
 	defer func() { _ = admin.Close() }()
 	brokers, _, err := admin.DescribeCluster()
@@ -56,7 +56,7 @@ func EnsureTopics(ctx context.Context, cfg Config, topics []Topic, deps Deps) ([
 				continue
 			}
 		}
-		problems = append(problems, fmt.Errorf("create kafka topic %s: %w", t.Name, err))
+		problems = append(problems, fmt.Errorf("create kafka topic %s: %w", t.Name, conf.explain(err)))
 	}
 	return results, errors.Join(problems...)
 }

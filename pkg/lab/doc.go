@@ -10,6 +10,11 @@
 // On two busy cores Redis was ready in 2.4 s, ZooKeeper in 3.7 s and Kafka, started alone, in 4.2 s. With all three started
 // at once Kafka took 9.5 s. It uses the class archive that testdata/lab-setup.sh makes, and is slower without.
 //
+// # Secured servers
+//
+// [RedisSecure], [KafkaSecure] and [ZooKeeperSecure] start small servers for one test that speak TLS only, with the
+// certificates of an [Authority], and know users and rights.
+//
 // # The keeper
 //
 // The servers are not children of the test binary but of a keeper (pkg/lab/keeper), which the first call builds with the go

@@ -11,11 +11,9 @@ import (
 // clientOptions are the settings that matter when a node dies. The library's
 // defaults keep a dead master in use for a minute (PITFALL 19).
 func clientOptions(cfg Config, replicas bool) *redis.ClusterOptions {
-	return &redis.ClusterOptions{
+	options := &redis.ClusterOptions{
 		Addrs:      cfg.Addrs,
 		ClientName: "eshop",
-		Username:   cfg.Username,
-		Password:   cfg.Password,
 		TLSConfig:  cfg.TLS,
 		ReadOnly:   replicas,
 
@@ -42,6 +40,10 @@ func clientOptions(cfg Config, replicas bool) *redis.ClusterOptions {
 		DisableRoutingPolicies:   true, // every command here has one key; its slot routes it
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	}
+	if cfg.Password != nil {
+		options.CredentialsProvider = func() (string, string) { return cfg.Username, cfg.Password() }
+	}
+	return options
 }
 
 // newClient returns NewClient for the clients of the masters' nodes: each new

@@ -17,7 +17,9 @@ type Config struct {
 	// others are learned from them.
 	Addrs    []string
 	Username string
-	Password string
+	// Password tells the password; nil: there is none. It is asked for each new
+	// connection, so that one that was changed needs no restart.
+	Password func() string
 	TLS      *tls.Config // nil: plain TCP
 	// TTL after which a document that nobody wrote again is dropped by Redis;
 	// default 90 days. Each write takes it times 1 ± TTLJitter.

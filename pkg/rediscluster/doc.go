@@ -69,6 +69,8 @@
 //	ambiguity.go  answers lost on the way
 //	watch.go      errors that call for a reload of the slots
 //	topology.go   changes of the slots and restarts of nodes
-//	ping.go       Ping
+//	ping.go       Ping, PingWrites
+//	describe.go   Describe: each node, as it is and as it sees the others
+//	refused.go    which flag to look at when Redis refuses this client
 //	metrics.go    the metrics
 package rediscluster

@@ -56,8 +56,8 @@ func New(cfg Config, cat *catalog.Catalog, deps Deps) (*Store, error) {
 	masters := clientOptions(cfg, false)
 	masters.NewClient = newClient(s.topology)
 	s.masters = redis.NewClusterClient(masters)
-	watch(s.reads, s.topology, s.metrics)
-	watch(s.masters, s.topology, s.metrics)
+	watch(cfg, s.reads, s.topology, s.metrics)
+	watch(cfg, s.masters, s.topology, s.metrics)
 	return s, nil
 }
 

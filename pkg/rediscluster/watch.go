@@ -14,22 +14,24 @@ import (
 // one client. A dead node under load gives thousands of errors a second.
 const (
 	reloadPause = 100 * time.Millisecond
-	logPause    = 5 * time.Second // the metric counts every reload
+	logPause    = 30 * time.Second // the metric counts every reload
 )
 
 // watcher sees every answer of every node of one client. It asks for the slots
 // to be reloaded when an answer says that they are out of date (PITFALLS 19, 20).
 type watcher struct {
+	cfg      Config
 	client   *redis.ClusterClient
 	topology *topology
 	metrics  *metrics
 	last     atomic.Int64 // when a reload was last asked for, unix ns
 	logged   atomic.Int64 // when that was last logged
+	refused  atomic.Int64 // when it was last logged that Redis refuses this client
 }
 
 // watch watches all nodes of c, those it knows and those it will learn.
-func watch(c *redis.ClusterClient, t *topology, m *metrics) *watcher {
-	w := &watcher{client: c, topology: t, metrics: m}
+func watch(cfg Config, c *redis.ClusterClient, t *topology, m *metrics) *watcher {
+	w := &watcher{cfg: cfg, client: c, topology: t, metrics: m}
 	c.OnNewNode(func(node *redis.Client) { node.AddHook(nodeHook{w}) })
 	return w
 }
@@ -39,17 +41,26 @@ func watch(c *redis.ClusterClient, t *topology, m *metrics) *watcher {
 func (w *watcher) saw(err error) string {
 	reason := reloadReason(err)
 	if reason == "" {
+		if err != nil && w.cfg.advice(err) != "" && due(&w.refused, time.Now().UnixNano()) {
+			w.topology.log.Error("redis: a node refuses this client", "error", w.cfg.explain(err))
+		}
 		return ""
 	}
 	now := time.Now().UnixNano()
 	if last := w.last.Load(); now-last >= int64(reloadPause) && w.last.CompareAndSwap(last, now) {
 		w.metrics.reloads.WithLabelValues(reason).Inc()
 		w.client.ReloadState(context.Background()) // returns at once, the work is done behind it
-		if last := w.logged.Load(); now-last >= int64(logPause) && w.logged.CompareAndSwap(last, now) {
-			w.topology.log.Warn("redis: a node gives errors, its slots are looked up anew", "reason", reason, "error", err)
+		if due(&w.logged, now) {
+			w.topology.log.Warn("redis: a node gives errors, its slots are looked up anew", "reason", reason, "error", w.cfg.explain(err))
 		}
 	}
 	return reason
+}
+
+// due reports whether a line may be logged now, and notes that it is.
+func due(logged *atomic.Int64, now int64) bool {
+	last := logged.Load()
+	return now-last >= int64(logPause) && logged.CompareAndSwap(last, now)
 }
 
 // reloadReason says why an error calls for new slots, "" if it does not.

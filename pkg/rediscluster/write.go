@@ -145,7 +145,7 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 func (s *Store) result(r WriteRequest, o Outcome, err error, attempts *ambiguity) WriteResult {
 	if err != nil {
 		st := r.Document.Stamp
-		return WriteResult{Err: fmt.Errorf("write %v to redis (%v, version %d, token %d): %w", r.Document.Key, r.Op, st.Version, st.Token, err)}
+		return WriteResult{Err: fmt.Errorf("write %v to redis (%v, version %d, token %d): %w", r.Document.Key, r.Op, st.Version, st.Token, s.cfg.explain(err))}
 	}
 	if attempts.lost.Load() {
 		var own bool
@@ -210,4 +210,20 @@ func (s *Store) run(ctx context.Context, calls []call) {
 			_, _ = pipe.Exec(ctx)
 		}
 	}
+}
+
+// Discard removes what Redis holds for a key, with its stamp. It is for a
+// document of which no reader has ever heard: with the stamp of any other one an
+// older copy could come back.
+func (s *Store) Discard(ctx context.Context, key catalog.Key) error {
+	ctx, cancel := within(ctx, s.cfg.WriteTimeout, 1, 1)
+	defer cancel()
+	_, name, err := s.key(key)
+	if err == nil {
+		err = s.masters.Del(ctx, name).Err()
+	}
+	if err != nil {
+		return fmt.Errorf("discard %v in redis: %w", key, err)
+	}
+	return nil
 }

@@ -45,6 +45,7 @@ func callUnbounded[T any](ctx context.Context, l *link, do func(*zk.Conn) (T, er
 	started := l.start(func() {
 		l.s.metrics.calls.Inc()
 		value, err := do(l.conn)
+		err = explain(err)
 		l.s.metrics.calls.Dec()
 		free()
 		if settled.CompareAndSwap(false, true) {

@@ -1,6 +1,7 @@
 package zookeeper
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -33,6 +34,9 @@ type Config struct {
 	// Auth, when set, is presented to the servers, and every node created is
 	// then open to this user alone.
 	Auth *Auth
+	// TLS, when set, encrypts the connections; nil means plain TCP. Without a
+	// ServerName a server's certificate must be for the host it is reached by.
+	TLS *tls.Config
 	// MaxCalls bounds the requests under way, including those whose caller
 	// has gone; default 1024. Further callers wait.
 	MaxCalls int

@@ -28,6 +28,13 @@
 // behind may have created a node, the node is removed once the answer, or the
 // loss of the connection, is known.
 //
+// # Refusals
+//
+// A server that cannot be reached, a failed TLS handshake and a node that the
+// user may not use are never an error of Run: [Session.LastError] and
+// [Session.Usable] tell, the log has a line a minute, and it is tried again. The
+// password of [Auth] stands in the ACL of every node, so it is read once.
+//
 // # Locks
 //
 // [Session.Enqueue] creates an ephemeral sequential node; its czxid is the

@@ -52,6 +52,8 @@ func newLink(s *Session) *link {
 			gone:      gone,
 			round:     len(s.cfg.Servers),
 			handshake: max(s.cfg.SessionTimeout/3, 500*time.Millisecond),
+			tls:       s.cfg.TLS,
+			trouble:   &s.trouble,
 		},
 	}
 	l.lease.init(s.cfg.SessionTimeout, l.lapsed)

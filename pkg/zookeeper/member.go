@@ -50,7 +50,7 @@ func (m *member) run(ctx context.Context) {
 		latest = l
 		err = m.keep(ctx, l, &pause)
 		if err != nil && ctx.Err() == nil && !errors.Is(err, errGone) && !broken(err) {
-			m.s.log.Error("cannot register as a member", "path", m.path, "error", err)
+			m.s.complain("cannot register as a member", m.path, err)
 		}
 		if pause.wait(ctx, nil) != nil {
 			return

@@ -56,6 +56,9 @@ type Session struct {
 	endLife context.CancelCauseFunc
 	loops   sync.WaitGroup // members and watches
 
+	trouble    trouble // of the latest attempts to connect
+	complaints complaints
+
 	mu      sync.Mutex
 	state   State
 	changed chan struct{} // closed and replaced at each change of state
@@ -77,7 +80,7 @@ func New(cfg Config, deps Deps) (*Session, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Session{cfg: cfg, log: log, metrics: m, acl: cfg.acl(), changed: make(chan struct{})}
+	s := &Session{cfg: cfg, log: log, metrics: m, acl: cfg.acl(), trouble: trouble{log: log, round: len(cfg.Servers)}, changed: make(chan struct{})}
 	s.life, s.endLife = context.WithCancelCause(context.Background())
 	return s, nil
 }
@@ -143,6 +146,27 @@ func (s *Session) State() State {
 	return state
 }
 
+// LastError says why there is no connection, as far as that is known: the
+// trouble with the server that was tried last. It is nil when a server has
+// answered since.
+func (s *Session) LastError() error { return s.trouble.last() }
+
+// Usable returns nil when the session is connected and its user may use the
+// root, which is created if it is missing. It does not wait for a connection.
+func (s *Session) Usable(ctx context.Context) error {
+	if state := s.State(); state != Connected {
+		if err := s.LastError(); err != nil {
+			return fmt.Errorf("the session is %s: %w", state, err)
+		}
+		return errors.New("the session is " + state.String())
+	}
+	if err := s.Ensure(ctx); err != nil {
+		return err
+	}
+	_, _, err := s.Get(ctx, "")
+	return err
+}
+
 // Changed returns the present state and a channel that is closed when it
 // changes.
 func (s *Session) Changed() (State, <-chan struct{}) {
@@ -173,7 +197,11 @@ func (s *Session) live(ctx context.Context) (*link, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, fmt.Errorf("wait for ZooKeeper, the session is %s: %w", state, context.Cause(ctx))
+			err := context.Cause(ctx)
+			if why := s.LastError(); why != nil {
+				err = fmt.Errorf("%w; %w", why, err)
+			}
+			return nil, fmt.Errorf("wait for ZooKeeper, the session is %s: %w", state, err)
 		}
 	}
 }

@@ -2,12 +2,15 @@ package zookeeper
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"net"
 	"sync"
 	"time"
+
+	"eshop/pkg/credential"
 )
 
 // dialTimeout bounds one attempt to connect to one server.
@@ -59,6 +62,8 @@ type dialer struct {
 	gone      <-chan struct{} // closed when the session has expired or is being closed
 	round     int             // servers tried before the first pause
 	handshake time.Duration   // from the connection to the server's answer to the handshake
+	tls       *tls.Config     // nil: plain
+	trouble   *trouble
 	mu        sync.Mutex
 	attempts  int  // since a server last answered a handshake
 	known     bool // a server has answered one
@@ -98,21 +103,44 @@ func (d *dialer) dial(network, address string, _ time.Duration) (net.Conn, error
 	if err := d.ctx.Err(); err != nil {
 		return nil, fmt.Errorf("connect to ZooKeeper at %s: %w", address, context.Cause(d.ctx))
 	}
-	ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, network, address)
+	conn, err := d.connect(network, address)
 	if err != nil {
-		return nil, fmt.Errorf("connect to ZooKeeper at %s: %w", address, err)
+		err = fmt.Errorf("connect to ZooKeeper at %s: %w", address, d.advise(err))
+		if d.ctx.Err() == nil {
+			d.trouble.note(err)
+		}
+		return nil, err
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.current = newWire(conn, d.handshake)
+	d.current.refused = func(err error) {
+		if d.ctx.Err() == nil {
+			d.trouble.note(fmt.Errorf("connect to ZooKeeper at %s: %w", address, d.advise(err)))
+		}
+	}
 	if d.known {
 		d.current.setting, d.current.waited = d.restored, d.settle
 	} else {
 		d.current.pass()
 	}
 	return d.current, nil
+}
+
+// connect opens one connection, with the TLS handshake where there is one.
+func (d *dialer) connect(network, address string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(d.ctx, dialTimeout)
+	defer cancel()
+	if d.tls == nil {
+		return new(net.Dialer).DialContext(ctx, network, address)
+	}
+	return (&tls.Dialer{Config: d.tls}).DialContext(ctx, network, address)
+}
+
+// advise puts what to look at before the error when the two sides disagree on TLS.
+func (d *dialer) advise(err error) error {
+	c := credential.Client{Area: "zookeeper", Addrs: "servers", Encrypted: d.tls != nil}
+	return credential.Advise(c.Connection(err), err)
 }
 
 // established notes that a server has answered the handshake, and returns the
@@ -124,6 +152,7 @@ func (d *dialer) established() time.Duration {
 		d.reconnects++
 	}
 	d.attempts, d.known = 0, true
+	d.trouble.note(nil)
 	if d.current == nil {
 		return 0
 	}

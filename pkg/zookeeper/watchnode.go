@@ -68,7 +68,7 @@ func (s *Session) follow(ctx context.Context, full string, round func(context.Co
 			pause.reset()
 			continue
 		case ctx.Err() == nil && answered(err):
-			s.log.Error("cannot watch a node", "path", full, "error", err)
+			s.complain("cannot watch a node", full, err)
 		}
 		if pause.wait(ctx, nil) != nil {
 			return

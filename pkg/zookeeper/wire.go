@@ -41,6 +41,7 @@ type wire struct {
 	timeout  atomic.Int64 // session timeout granted, ms
 	setting  func(*wire)  // called when a request that restores watches was written
 	waited   func() bool  // called when there was none for too long; false: close
+	refused  func(error)  // called when the connection ended before the handshake's answer
 	restored chan struct{}
 	restore  sync.Once
 	closed   chan struct{}
@@ -61,6 +62,7 @@ func newWire(conn net.Conn, handshake time.Duration) *wire {
 		buffer:   bufio.NewReader(conn),
 		setting:  (*wire).pass,
 		waited:   func() bool { return true },
+		refused:  func(error) {},
 	}
 	return w
 }
@@ -80,6 +82,9 @@ func (w *wire) Read(p []byte) (int, error) {
 		// length, then xid and zxid, or protocol version and timeout
 		head, err := w.buffer.Peek(16)
 		if err != nil {
+			if !w.greeted {
+				w.refused(err)
+			}
 			return 0, err
 		}
 		w.rest = 4 + int(binary.BigEndian.Uint32(head))

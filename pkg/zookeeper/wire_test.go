@@ -122,7 +122,7 @@ func TestWireEndsALateHandshake(t *testing.T) {
 // A request that restores watches may be left over from the connection before:
 // only as many as there were reconnects let answers pass.
 func TestDialerCountsRestores(t *testing.T) {
-	var d dialer
+	d := dialer{trouble: new(trouble)}
 	ends := func() *wire {
 		client, server := net.Pipe()
 		t.Cleanup(func() { client.Close(); server.Close() })

@@ -268,14 +268,21 @@ const (
 // watchReady tells what the role waits for at its start.
 func (r *Role) watchReady(ctx context.Context) error {
 	return r.ready.Await(ctx,
-		lifecycle.Requirement{Name: needsRedis, Met: r.store.Ping},
-		lifecycle.Requirement{Name: needsZooKeeper, Met: func(context.Context) error {
-			if s := r.zk.State(); s != zookeeper.Connected {
-				return errors.New("the session is " + s.String())
+		lifecycle.Requirement{Name: needsRedis, Met: r.store.PingWrites},
+		lifecycle.Requirement{Name: needsZooKeeper, Met: r.zk.Usable},
+		lifecycle.Requirement{Name: needsKafka, Met: func(ctx context.Context) error {
+			s := r.feed.Status()
+			switch {
+			case s.Joined:
+				return nil
+			case s.LastError != "":
+				return fmt.Errorf("joining the group %s: %s", r.cfg.Group, s.LastError)
 			}
-			return nil
+			if err := kafka.Ping(ctx, r.cfg.Kafka); err != nil {
+				return err
+			}
+			return errors.New("joining the group " + r.cfg.Group)
 		}},
-		lifecycle.Requirement{Name: needsKafka, Met: func(ctx context.Context) error { return kafka.Ping(ctx, r.cfg.Kafka) }},
 		lifecycle.Requirement{Name: needsBus, Met: func(context.Context) error {
 			if r.bus.CaughtUp() {
 				return nil

@@ -45,11 +45,15 @@ const (
 func (r *Role) watchReady(ctx context.Context, peers *membership.Group) error {
 	return r.ready.Await(ctx,
 		lifecycle.Requirement{Name: needsRedis, Met: r.redis.Ping},
-		lifecycle.Requirement{Name: needsZooKeeper, Met: func(context.Context) error {
+		lifecycle.Requirement{Name: needsZooKeeper, Met: func(ctx context.Context) error {
+			// Below a root that may not be used there seem to be no members.
+			if err := r.zk.Usable(ctx); err != nil {
+				return err
+			}
 			if peers.Known() && r.cacheRing.Known() {
 				return nil
 			}
-			return errors.New("waiting for ZooKeeper to list the members; the session is " + r.zk.State().String())
+			return errors.New("waiting for ZooKeeper to list the members")
 		}},
 		lifecycle.Requirement{Name: needsKafka, Met: func(context.Context) error {
 			if r.subscriber.CaughtUp() {

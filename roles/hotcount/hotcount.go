@@ -98,12 +98,7 @@ const (
 // group has given no partition is ready too: it stands by.
 func (r *Role) watchReady(ctx context.Context) error {
 	return r.ready.Await(ctx,
-		lifecycle.Requirement{Name: needsZooKeeper, Met: func(context.Context) error {
-			if s := r.zk.State(); s != zookeeper.Connected {
-				return errors.New("the session is " + s.String())
-			}
-			return nil
-		}},
+		lifecycle.Requirement{Name: needsZooKeeper, Met: r.zk.Usable},
 		lifecycle.Requirement{Name: needsKafka, Met: func(context.Context) error {
 			s := r.reader.Status()
 			if s.Joined {

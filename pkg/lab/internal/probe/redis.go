@@ -3,6 +3,7 @@ package probe
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -14,22 +15,37 @@ import (
 
 // Redis sends one command and returns the reply as text: a bulk or simple string, or an integer in decimal.
 func Redis(ctx context.Context, addr string, args ...string) (string, error) {
+	return redisReplies(ctx, addr, nil, args)
+}
+
+// RedisTLS is Redis over TLS, for the user with the password.
+func RedisTLS(ctx context.Context, addr string, conf *tls.Config, user, password string, args ...string) (string, error) {
+	return redisReplies(ctx, addr, conf, []string{"AUTH", user, password}, args)
+}
+
+// redisReplies sends the commands one after the other on a connection and returns the last one's reply.
+func redisReplies(ctx context.Context, addr string, conf *tls.Config, commands ...[]string) (reply string, err error) {
 	conn, err := dial(ctx, addr)
 	if err != nil {
-		return "", fmt.Errorf("ask redis at %s for %s: %w", addr, args[0], err)
+		return "", fmt.Errorf("ask redis at %s: %w", addr, err)
 	}
 	defer conn.Close()
-	var b strings.Builder
-	fmt.Fprintf(&b, "*%d\r\n", len(args))
-	for _, a := range args {
-		fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+	if conf != nil {
+		conn = tls.Client(conn, conf)
 	}
-	if _, err := io.WriteString(conn, b.String()); err != nil {
-		return "", fmt.Errorf("ask redis at %s for %s: %w", addr, args[0], err)
-	}
-	reply, err := redisReply(bufio.NewReader(conn))
-	if err != nil {
-		return "", fmt.Errorf("ask redis at %s for %s: %w", addr, strings.Join(args, " "), err)
+	r := bufio.NewReader(conn)
+	for _, args := range commands {
+		var b strings.Builder
+		fmt.Fprintf(&b, "*%d\r\n", len(args))
+		for _, a := range args {
+			fmt.Fprintf(&b, "$%d\r\n%s\r\n", len(a), a)
+		}
+		if _, err := io.WriteString(conn, b.String()); err != nil {
+			return "", fmt.Errorf("ask redis at %s for %s: %w", addr, args[0], err)
+		}
+		if reply, err = redisReply(r); err != nil {
+			return "", fmt.Errorf("ask redis at %s for %s: %w", addr, strings.Join(args, " "), err)
+		}
 	}
 	return reply, nil
 }

@@ -121,34 +121,41 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// kafkaFormat prepares the storage of every broker. Kafka's tool does it for the first; the others get the same first
-// metadata and an identity of their own, which is all the tool would do, without a JVM each. When lab-setup.sh has left the
-// first metadata, the tool is not needed at all.
+// kafkaFormat prepares the storage of every broker.
 func kafkaFormat(ctx context.Context, g *Group, libs string) error {
+	var settings, data []string
+	for _, n := range g.nodes {
+		settings = append(settings, filepath.Join(n.command.Dir, "server.properties"))
+		data = append(data, filepath.Join(n.command.Dir, "data"))
+	}
+	return formatStorage(ctx, libs, settings, data)
+}
+
+// formatStorage prepares the data folders of brokers 1 and up. Kafka's tool does it for the first; the others get the same
+// first metadata and an identity of their own, which is all the tool would do, without a JVM each. When lab-setup.sh has
+// left the first metadata, the tool is not needed at all.
+func formatStorage(ctx context.Context, libs string, settings, data []string) error {
 	first, err := os.ReadFile(filepath.Join(libs, "warm", kafkaFirstMetadata))
-	nodes := g.nodes
+	done := 0
 	if err != nil {
-		args, err := kafkaArgs(libs, "kafka.tools.StorageTool", "format", "-t", kafkaClusterID,
-			"-c", filepath.Join(g.nodes[0].command.Dir, "server.properties"))
+		args, err := kafkaArgs(libs, "kafka.tools.StorageTool", "format", "-t", kafkaClusterID, "-c", settings[0])
 		if err != nil {
 			return err
 		}
 		if out, err := exec.CommandContext(ctx, "java", args...).CombinedOutput(); err != nil {
 			return fmt.Errorf("format the storage of a kafka broker: %w: %s", err, out)
 		}
-		if first, err = os.ReadFile(filepath.Join(g.nodes[0].command.Dir, "data", kafkaFirstMetadata)); err != nil {
+		if first, err = os.ReadFile(filepath.Join(data[0], kafkaFirstMetadata)); err != nil {
 			return fmt.Errorf("read the first metadata of a kafka broker: %w", err)
 		}
-		nodes = g.nodes[1:]
+		done = 1
 	}
-	for i, n := range nodes {
-		id := i + 1 + len(g.nodes) - len(nodes)
+	for i, data := range data[done:] {
 		var identity [16]byte
 		_, _ = rand.Read(identity[:]) // never fails, says its documentation
 		identity[0] &= 0x7f           // an id that begins with a dash reads as an option to Kafka's tools
-		data := filepath.Join(n.command.Dir, "data")
 		meta := fmt.Sprintf("version=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n",
-			kafkaClusterID, id, base64.RawURLEncoding.EncodeToString(identity[:]))
+			kafkaClusterID, i+1+done, base64.RawURLEncoding.EncodeToString(identity[:]))
 		if err := os.MkdirAll(data, 0o700); err != nil {
 			return fmt.Errorf("format the storage of a kafka broker: %w", err)
 		}
@@ -160,4 +167,16 @@ func kafkaFormat(ctx context.Context, g *Group, libs string) error {
 		}
 	}
 	return nil
+}
+
+// KafkaAlone prepares the data folder of a single broker, id 1, and returns java's arguments that run it.
+func KafkaAlone(ctx context.Context, settings, data string) ([]string, error) {
+	libs, err := KafkaLibs()
+	if err != nil {
+		return nil, err
+	}
+	if err := formatStorage(ctx, libs, []string{settings}, []string{data}); err != nil {
+		return nil, err
+	}
+	return kafkaArgs(libs, "kafka.Kafka", settings)
 }

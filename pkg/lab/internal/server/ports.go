@@ -104,3 +104,14 @@ func portRange() (low, high int) {
 	}
 	return low, high
 }
+
+// TakePort reserves one port for a server that is started from outside this package, and a second one offset above it
+// unless offset is 0. Release gives them back, once the server is gone.
+func TakePort(offset int) (port int, release func(), err error) {
+	var p ports
+	port, err = p.take(offset)
+	return port, p.close, err
+}
+
+// RedisBusOffset is the distance between a Redis node's port and its cluster bus.
+const RedisBusOffset = busOffset

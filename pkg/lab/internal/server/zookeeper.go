@@ -47,10 +47,7 @@ func startZooKeeper(ctx context.Context, g *Group, s *Spawner, _ []string) error
 		if err := os.WriteFile(filepath.Join(dir, "myid"), []byte(strconv.Itoa(i+1)+"\n"), 0o600); err != nil {
 			return fmt.Errorf("write the id of a zookeeper node: %w", err)
 		}
-		n.command.Args = []string{
-			"-Xmx128m", "-Xms32m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", ZooKeeperJar,
-			"org.apache.zookeeper.server.quorum.QuorumPeerMain", filepath.Join(dir, "zoo.cfg"),
-		}
+		n.command.Args = zooKeeperArgs(ZooKeeperJar, filepath.Join(dir, "zoo.cfg"))
 		// Without a quorum a node answers srvr with a plain refusal: it is up, it serves nobody.
 		n.alive = func(ctx context.Context) error {
 			_, err := probe.ZooKeeperMode(ctx, addr)
@@ -72,4 +69,17 @@ func startZooKeeper(ctx context.Context, g *Group, s *Spawner, _ []string) error
 		}
 	}
 	return nil
+}
+
+func zooKeeperArgs(classPath, settings string) []string {
+	return []string{
+		"-Xmx128m", "-Xms32m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-cp", classPath,
+		"org.apache.zookeeper.server.quorum.QuorumPeerMain", settings,
+	}
+}
+
+// ZooKeeperAlone are java's arguments for a single server with TLS. Of what that needs, Debian's jar names two jars
+// too few, which lie beside it.
+func ZooKeeperAlone(settings string) []string {
+	return zooKeeperArgs(ZooKeeperJar+":/usr/share/java/netty-codec.jar:/usr/share/java/netty-resolver.jar", settings)
 }

@@ -1,10 +1,15 @@
 package roles
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"eshop/pkg/config"
@@ -15,7 +20,7 @@ import (
 // layout is what the flags of bootstrap say.
 type layout struct {
 	partitions, replication int
-	dryRun                  bool
+	dryRun, yes             bool
 	timeout                 time.Duration
 }
 
@@ -24,9 +29,11 @@ func bootstrapCommand() command {
 	return command{
 		name:  "bootstrap",
 		short: "Create the Kafka topics and ZooKeeper nodes",
-		long: `Creates the Kafka topics and the ZooKeeper nodes that eshop uses. What is there already is left as it
-is, so the command can be repeated at will. It first shows what it is about to do; with --dry-run it
-does no more than that. Redis Cluster needs no preparation.`,
+		long: `Creates the Kafka topics and the ZooKeeper nodes that eshop uses. It looks first and shows what is there,
+what it will create, and what is there and differs: that is left as it is, with the command that changes
+it. Then it asks, when somebody sits at a terminal and there is no --yes; a script is not asked. With
+--dry-run it does no more than look. It can be repeated at will. Redis Cluster needs no preparation;
+"eshop doctor" looks at that too.`,
 		examples: []string{
 			"look first\neshop bootstrap --kafka.brokers kafka1:9092,kafka2:9092 --zookeeper.servers zk1:2181 --dry-run",
 			"then do it, with 24 partitions for changes and access log\neshop bootstrap --kafka.brokers kafka1:9092,kafka2:9092 --zookeeper.servers zk1:2181 --partitions 24",
@@ -36,8 +43,9 @@ does no more than that. Redis Cluster needs no preparation.`,
 			set.Whole(&want.partitions, "partitions", 12, 1, 10_000, "partitions of the topics for changes and for the access log")
 			set.Whole(&want.replication, "replication", 3, 1, 100, "copies of each partition; fewer when there are fewer brokers")
 			set.Switch(&want.dryRun, "dry-run", false, "show what would be done and do nothing")
+			set.Switch(&want.yes, "yes", false, "do not ask")
 			set.Duration(&want.timeout, "timeout", time.Minute, time.Millisecond, "limit of the whole command")
-			for _, name := range []string{"partitions", "replication", "dry-run", "timeout"} {
+			for _, name := range []string{"partitions", "replication", "dry-run", "yes", "timeout"} {
 				set.OfInvocation(name)
 			}
 			s.kafka.define(set)
@@ -52,19 +60,15 @@ does no more than that. Redis Cluster needs no preparation.`,
 			kafkaConfig, zookeeperConfig := s.kafka.config(problems), s.zookeeper.config(problems)
 			s.kafka.topics(problems)
 			return func(ctx context.Context, p process) error {
-				topics, nodes := want.topics(&s.kafka), nodes()
-				want.show(p.stdout, s, topics, nodes)
-				if want.dryRun {
-					return nil
-				}
 				ctx, cancel := context.WithTimeout(ctx, want.timeout)
 				defer cancel()
+				kafkaConfig.ClientID = "eshop-bootstrap"
 				log := p.logger(s.process.logLevel, s.process.logFormat)
-				// Both are tried, so that one call shows everything that is wrong.
-				return errors.Join(
-					createTopics(ctx, kafkaConfig, topics, kafka.Deps{Log: log}, p.stdout),
-					createNodes(ctx, zookeeperConfig, nodes, zookeeper.Deps{Log: log}, p.stdout),
-				)
+				b := bootstrap{
+					layout: &want, kafka: kafkaConfig, zookeeper: zookeeperConfig, root: s.zookeeper.root, topics: want.topics(&s.kafka),
+					log: log, process: p,
+				}
+				return b.run(ctx)
 			}
 		},
 	}
@@ -101,22 +105,178 @@ func nodes() []string {
 	return []string{"", "locks", zookeeper.MembersPath("gateway"), zookeeper.MembersPath("cache"), "hot", "top", "pin", "ban", "prewarm", "degrade"}
 }
 
-func (l *layout) show(w io.Writer, s *settings, topics []kafka.Topic, nodes []string) {
-	fmt.Fprintf(w, "On Kafka at %v, unless it is there already:\n", s.kafka.brokers)
-	for _, t := range topics {
-		keep, err := time.ParseDuration(t.Config["retention.ms"] + "ms")
-		if err != nil {
-			keep = 0 // it was made of a duration above
+// bootstrap is one run of the command.
+type bootstrap struct {
+	*layout
+	kafka     kafka.Config
+	zookeeper zookeeper.Config
+	root      string
+	topics    []kafka.Topic
+	log       *slog.Logger
+	process
+}
+
+// run looks, shows, asks, and creates. A side that cannot be looked at does not
+// keep the other one back, so that one call shows everything that is wrong.
+func (b *bootstrap) run(ctx context.Context) error {
+	topics, kafkaErr := b.lookAtTopics(ctx)
+	missing, zookeeperErr := b.lookAtNodes(ctx)
+	failed := errors.Join(kafkaErr, zookeeperErr)
+	switch {
+	case len(topics)+len(missing) == 0 && failed == nil:
+		fmt.Fprintln(b.stdout, "Nothing is to be done.")
+		return nil
+	case b.dryRun:
+		fmt.Fprintln(b.stdout, "Nothing was done (--dry-run).")
+		return failed
+	case len(topics)+len(missing) == 0:
+		return failed
+	case !b.yes && isTerminal(b.stdin) && !confirmed(b.stdin, b.stdout):
+		return errors.Join(errors.New("nothing was created: it was not confirmed"), failed)
+	}
+	return errors.Join(failed, b.createTopics(ctx, topics), b.createNodes(ctx, missing))
+}
+
+// confirmed asks whoever sits there. Anything but yes is no.
+func confirmed(in io.Reader, out io.Writer) bool {
+	fmt.Fprint(out, "Create what is missing? [y/N] ")
+	answer, _ := bufio.NewReader(in).ReadString('\n') // its end is an answer, too
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return true
+	}
+	return false
+}
+
+// lookAtTopics shows the topics and returns those that are missing.
+func (b *bootstrap) lookAtTopics(ctx context.Context) (missing []kafka.Topic, err error) {
+	fmt.Fprintf(b.stdout, "On Kafka at %v:\n", b.kafka.Brokers)
+	names := make([]string, len(b.topics))
+	for i, t := range b.topics {
+		names[i] = t.Name
+	}
+	found, err := kafka.Describe(ctx, b.kafka, names, nil)
+	brokers := 0
+	var silent []error
+	for _, broker := range found.Brokers {
+		if broker.Err == nil {
+			brokers++
+		} else {
+			silent = append(silent, broker.Err)
 		}
-		fmt.Fprintf(w, "  topic %s: %d partitions, replication up to %d, kept for %s\n", t.Name, t.Partitions, t.Replication, config.FormatDuration(keep))
 	}
-	fmt.Fprintf(w, "On ZooKeeper at %v, unless it is there already:\n", s.zookeeper.servers)
-	for _, n := range nodes {
-		fmt.Fprintf(w, "  node %s\n", nodePath(s.zookeeper.root, n))
+	if err == nil && brokers == 0 {
+		err = errors.Join(silent...)
 	}
-	if l.dryRun {
-		fmt.Fprintln(w, "Nothing was done (--dry-run).")
+	for i, want := range b.topics {
+		want.Replication = min(want.Replication, int16(max(brokers, 1)))
+		is := kafka.TopicReport{Err: err}
+		if err == nil {
+			is = found.Topics[i]
+		}
+		switch {
+		case errors.Is(is.Err, kafka.ErrNoTopic):
+			missing = append(missing, want)
+			fmt.Fprintf(b.stdout, "  topic %s: to be created with %d partitions, replication %d, kept for %s\n", want.Name, want.Partitions, want.Replication, keptFor(want))
+		case is.Err != nil:
+			fmt.Fprintf(b.stdout, "  topic %s: cannot be looked at; wanted are %d partitions, replication up to %d, kept for %s\n", want.Name, want.Partitions, b.replication, keptFor(want))
+			if err == nil {
+				err = is.Err
+			}
+		default:
+			fmt.Fprintf(b.stdout, "  topic %s: was there, %d partitions, replication %d\n", is.Name, len(is.Partitions), replicas(is))
+			for _, d := range b.differences(want, is) {
+				fmt.Fprintf(b.stdout, "    %s\n", d)
+			}
+		}
 	}
+	if err != nil {
+		return missing, fmt.Errorf("create the Kafka topics: %w", err)
+	}
+	return missing, nil
+}
+
+func keptFor(t kafka.Topic) string {
+	keep, err := time.ParseDuration(t.Config["retention.ms"] + "ms")
+	if err != nil {
+		keep = 0 // it was made of a duration above
+	}
+	return config.FormatDuration(keep)
+}
+
+func replicas(t kafka.TopicReport) int {
+	least := 0
+	for i, p := range t.Partitions {
+		if i == 0 || p.Replicas < least {
+			least = p.Replicas
+		}
+	}
+	return least
+}
+
+// differences says what of a topic is not as it would be created, and the command
+// that changes it. More partitions or copies than wanted are right.
+func (b *bootstrap) differences(want kafka.Topic, is kafka.TopicReport) (lines []string) {
+	server := " --bootstrap-server " + b.kafka.Brokers[0]
+	if b.kafka.SASL != nil || b.kafka.TLS != nil {
+		server += " --command-config client.properties"
+	}
+	if len(is.Partitions) < int(want.Partitions) {
+		lines = append(lines, fmt.Sprintf("differs: %d partitions instead of %d, left as it is; kafka-topics.sh%s --topic %s --alter --partitions %d",
+			len(is.Partitions), want.Partitions, server, want.Name, want.Partitions))
+	}
+	if n := replicas(is); n < int(want.Replication) {
+		lines = append(lines, fmt.Sprintf("differs: replication %d instead of %d, left as it is; kafka-reassign-partitions.sh%s --execute --reassignment-json-file FILE",
+			n, want.Replication, server))
+	}
+	for _, name := range slices.Sorted(maps.Keys(want.Config)) {
+		if value, told := is.Settings[name]; told && value != want.Config[name] {
+			lines = append(lines, fmt.Sprintf("differs: %s=%s instead of %s, left as it is; kafka-configs.sh%s --entity-type topics --entity-name %s --alter --add-config %s=%s",
+				name, value, want.Config[name], server, want.Name, name, want.Config[name]))
+		}
+	}
+	return lines
+}
+
+// lookAtNodes shows the nodes and returns those that are missing.
+func (b *bootstrap) lookAtNodes(ctx context.Context) (missing []string, err error) {
+	fmt.Fprintf(b.stdout, "On ZooKeeper at %v:\n", b.zookeeper.Servers)
+	err = b.inSession(ctx, func(ctx context.Context, session *zookeeper.Session) error {
+		for _, node := range nodes() {
+			_, _, err := session.Get(ctx, node)
+			switch {
+			case errors.Is(err, zookeeper.ErrNoNode):
+				missing = append(missing, node)
+				fmt.Fprintf(b.stdout, "  node %s: to be created\n", nodePath(b.root, node))
+			case err != nil:
+				return err
+			default:
+				fmt.Fprintf(b.stdout, "  node %s: was there\n", nodePath(b.root, node))
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		for _, node := range nodes() {
+			fmt.Fprintf(b.stdout, "  node %s: wanted\n", nodePath(b.root, node))
+		}
+		return nil, fmt.Errorf("create the ZooKeeper nodes: %w", err)
+	}
+	return missing, nil
+}
+
+// inSession runs work in a session that is connected.
+func (b *bootstrap) inSession(ctx context.Context, work func(context.Context, *zookeeper.Session) error) error {
+	session, err := zookeeper.New(b.zookeeper, zookeeper.Deps{Log: b.log})
+	if err != nil {
+		return err
+	}
+	return during(ctx, session.Run, func(ctx context.Context) error {
+		if err := session.Connected(ctx); err != nil {
+			return fmt.Errorf("connect to ZooKeeper at %v: %w", b.zookeeper.Servers, err)
+		}
+		return work(ctx, session)
+	})
 }
 
 func nodePath(root, node string) string {
@@ -129,15 +289,17 @@ func nodePath(root, node string) string {
 	return root + "/" + node
 }
 
-func createTopics(ctx context.Context, cfg kafka.Config, topics []kafka.Topic, deps kafka.Deps, out io.Writer) error {
-	cfg.ClientID = "eshop-bootstrap"
-	results, err := kafka.EnsureTopics(ctx, cfg, topics, deps)
+func (b *bootstrap) createTopics(ctx context.Context, topics []kafka.Topic) error {
+	if len(topics) == 0 {
+		return nil
+	}
+	results, err := kafka.EnsureTopics(ctx, b.kafka, topics, kafka.Deps{Log: b.log})
 	for _, r := range results {
-		what := "was there"
+		what := "was there" // somebody else was quicker
 		if r.Created {
 			what = "created"
 		}
-		fmt.Fprintf(out, "topic %s: %s, %d partitions, replication %d\n", r.Name, what, r.Partitions, r.Replication)
+		fmt.Fprintf(b.stdout, "topic %s: %s, %d partitions, replication %d\n", r.Name, what, r.Partitions, r.Replication)
 	}
 	if err != nil {
 		return fmt.Errorf("create the Kafka topics: %w", err)
@@ -145,25 +307,16 @@ func createTopics(ctx context.Context, cfg kafka.Config, topics []kafka.Topic, d
 	return nil
 }
 
-func createNodes(ctx context.Context, cfg zookeeper.Config, nodes []string, deps zookeeper.Deps, out io.Writer) error {
-	session, err := zookeeper.New(cfg, deps)
-	if err != nil {
-		return fmt.Errorf("set up the ZooKeeper session: %w", err)
+func (b *bootstrap) createNodes(ctx context.Context, missing []string) error {
+	if len(missing) == 0 {
+		return nil
 	}
-	return during(ctx, session.Run, func(ctx context.Context) error {
-		if err := session.Connected(ctx); err != nil {
-			return fmt.Errorf("connect to ZooKeeper at %v: %w", cfg.Servers, err)
-		}
-		for _, node := range nodes {
-			_, _, err := session.Get(ctx, node)
-			what := "was there"
-			if errors.Is(err, zookeeper.ErrNoNode) {
-				what, err = "created", session.Ensure(ctx, node)
+	return b.inSession(ctx, func(ctx context.Context, session *zookeeper.Session) error {
+		for _, node := range missing {
+			if err := session.Ensure(ctx, node); err != nil {
+				return fmt.Errorf("create the ZooKeeper node %s: %w", nodePath(b.root, node), err)
 			}
-			if err != nil {
-				return fmt.Errorf("create the ZooKeeper node %s: %w", nodePath(cfg.Root, node), err)
-			}
-			fmt.Fprintf(out, "node %s: %s\n", nodePath(cfg.Root, node), what)
+			fmt.Fprintf(b.stdout, "node %s: created\n", nodePath(b.root, node))
 		}
 		return nil
 	})

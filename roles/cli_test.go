@@ -57,8 +57,16 @@ func TestUsage(t *testing.T) {
 		},
 		{name: "a flag without its value hides nothing", args: "bootstrap --dryrun --kafka.brokers", code: 2, stderr: []string{"flag needs an argument: --kafka.brokers", "--dryrun: is no flag of this command, did you mean --dry-run?", "--zookeeper.servers: is needed"}},
 		{
-			name: "what bootstrap would do", args: "bootstrap --kafka.brokers a:1 --zookeeper.servers b:2 --zookeeper.root /shop --partitions 6 --dry-run",
-			stdout: []string{"topic cache-message: 6 partitions, replication up to 3, kept for 7d", "topic cache-invalidate: 4 partitions", "topic cache-message-dead: 1 partitions", "node /shop/locks\n", "node /shop/members/gateway", "Nothing was done"},
+			name: "what bootstrap would do, for all it can see", code: 1,
+			args:   "bootstrap --kafka.brokers 127.0.0.1:1 --zookeeper.servers 127.0.0.1:1 --zookeeper.root /shop --partitions 6 --dry-run --timeout 300ms",
+			stdout: []string{"topic cache-message: cannot be looked at; wanted are 6 partitions, replication up to 3, kept for 7d", "topic cache-invalidate: cannot be looked at; wanted are 4 partitions", "topic cache-message-dead: cannot be looked at; wanted are 1 partitions", "node /shop/locks: wanted\n", "node /shop/members/gateway: wanted", "Nothing was done"},
+			stderr: []string{"connect to kafka broker 127.0.0.1:1", "connect to ZooKeeper at [127.0.0.1:1]"},
+		},
+		{name: "nothing to look at", args: "doctor", code: 2, stderr: []string{"--config: or addresses are needed: there is nothing to look at"}},
+		{name: "no such sample", args: "doctor --origin.url http://127.0.0.1:1 --sample toy=1,product=x", code: 2, stderr: []string{`--sample "toy=1": must begin with one of product, shop`, `--sample "product=x": must be a kind, =, and a whole number from 1 on`}},
+		{
+			name: "nobody answers the doctor", args: "doctor --redis.addrs 127.0.0.1:1 --kafka.brokers 127.0.0.1:1 --zookeeper.servers 127.0.0.1:1 --origin.url http://127.0.0.1:1 --gateway.peer-addr 127.0.0.1:0 --cache.addr 127.0.0.1:0",
+			code: 1, stdout: []string{"redis cannot be reached", "kafka cannot be reached", "zookeeper cannot be reached", "the origin cannot be reached", "\n5 failures, "}, stderr: []string{"5 checks failed"},
 		},
 		{name: "what to publish", args: "publish --kafka.brokers a:1", code: 2, stderr: []string{"--kind and --id: say which document has changed"}},
 		{name: "wrong publication", args: "publish --kafka.brokers a:1 --kind toy --id 0 --version -1 --op undo", code: 2, stderr: []string{`--op "undo": must be one of update, delete, force`, `--kind "toy": must be one of product, shop`, `--id "0"`, `--version "-1"`}},

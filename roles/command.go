@@ -26,7 +26,7 @@ type command struct {
 
 // commands lists all of them, in the order of the help.
 func commands() []command {
-	return []command{allCommand(), gatewayCommand(), cacheCommand(), hotcountCommand(), publishCommand(), bootstrapCommand(), unitCommand(), monitoringCommand(), versionCommand(), healthCommand()}
+	return []command{allCommand(), gatewayCommand(), cacheCommand(), hotcountCommand(), publishCommand(), bootstrapCommand(), doctorCommand(), unitCommand(), monitoringCommand(), versionCommand(), healthCommand()}
 }
 
 const rootText = `eshop serves the product pages of a shop at very high read load and keeps them fresh.

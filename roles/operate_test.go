@@ -52,13 +52,21 @@ func (s servers) environ() []string {
 func TestBootstrapThenPublish(t *testing.T) {
 	onBoth(t, func(t *testing.T, s servers) {
 		partitions := map[string]int{"change": 3, "access": 3, "invalidate": 3, "dead": 1}
-		for _, state := range []string{"created", "was there"} {
-			code, stdout, stderr := call(t, s.environ(), "", "bootstrap", "--partitions=3", "--replication=2")
+		for _, state := range []string{"to be created", "created", "was there"} {
+			args := []string{"bootstrap", "--partitions=3", "--replication=2"}
+			if state == "to be created" {
+				args = append(args, "--dry-run")
+			}
+			code, stdout, stderr := call(t, s.environ(), "", args...)
 			if code != 0 {
 				t.Fatalf("bootstrap: got code %d: %s", code, stderr)
 			}
 			for topic, n := range partitions {
-				if want := fmt.Sprintf("topic %s.%s: %s, %d partitions, replication %d\n", s.name, topic, state, n, min(2, len(s.brokers))); !strings.Contains(stdout, want) {
+				form := "topic %s.%s: %s, %d partitions, replication %d"
+				if state == "to be created" {
+					form = "topic %s.%s: %s with %d partitions, replication %d, kept for "
+				}
+				if want := fmt.Sprintf(form, s.name, topic, state, n, min(2, len(s.brokers))); !strings.Contains(stdout, want) {
 					t.Errorf("lacks %q:\n%s", want, stdout)
 				}
 			}
@@ -66,6 +74,25 @@ func TestBootstrapThenPublish(t *testing.T) {
 				if want := fmt.Sprintf("node /%s%s: %s\n", s.name, node, state); !strings.Contains(stdout, want) {
 					t.Errorf("lacks %q:\n%s", want, stdout)
 				}
+			}
+			last := map[string]string{"to be created": "Nothing was done (--dry-run).\n", "created": ": created\n", "was there": "Nothing is to be done.\n"}[state]
+			if !strings.HasSuffix(stdout, last) {
+				t.Errorf("does not end with %q:\n%s", last, stdout)
+			}
+		}
+		// With other wishes it says what differs, with the command, and leaves it.
+		for range 2 {
+			code, stdout, stderr := call(t, s.environ(), "", "bootstrap", "--partitions=5", "--replication=3", "--yes")
+			for _, want := range []string{
+				"differs: 3 partitions instead of 5, left as it is; kafka-topics.sh --bootstrap-server " + s.brokers[0] + " --topic " + s.name + ".change --alter --partitions 5\n",
+				"Nothing is to be done.\n",
+			} {
+				if code != 0 || !strings.Contains(stdout, want) {
+					t.Errorf("got code %d, lacks %q:\n%s%s", code, want, stdout, stderr)
+				}
+			}
+			if len(s.brokers) > 1 && !strings.Contains(stdout, "differs: replication 2 instead of 3") {
+				t.Errorf("says nothing of the replication:\n%s", stdout)
 			}
 		}
 

@@ -13,5 +13,6 @@
 //	catalog.go     Catalog: the configured kinds and page types
 //	change.go      the message of a change (topic cache-message)
 //	invalidation.go  the message that a stored document changed (topic cache-invalidate)
+//	canary.go      messages that test the way of changes (eshop doctor)
 //	scan.go        reading a few fields of a JSON body without decoding it all
 package catalog

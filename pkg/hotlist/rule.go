@@ -26,8 +26,10 @@ const (
 	// Slice is what the window is a multiple of.
 	Slice = 100 * time.Millisecond
 
+	// MaxWindow is the longest window of a rule.
+	MaxWindow = 10 * time.Minute
+
 	minWindow = time.Second
-	maxWindow = 10 * time.Minute
 	maxHold   = time.Hour
 	maxFactor = 1e6
 )
@@ -66,7 +68,7 @@ func (r Rule) Validate() error {
 	require(r.Cool > 0 && r.Cool <= 1, "cool is %v: it is above 0 and at most 1", r.Cool)
 	require(r.Hold >= 0 && time.Duration(r.Hold) <= maxHold, "hold is %v: it is 0s to %v", r.Hold, maxHold)
 	window := time.Duration(r.Window)
-	require(window >= minWindow && window <= maxWindow && window%Slice == 0, "window is %v: it is a multiple of %v from %v to %v", r.Window, Slice, minWindow, maxWindow)
+	require(window >= minWindow && window <= MaxWindow && window%Slice == 0, "window is %v: it is a multiple of %v from %v to %v", r.Window, Slice, minWindow, MaxWindow)
 	require(r.Top >= 1 && r.Top <= MaxTop, "top is %d: it is 1 to %d", r.Top, MaxTop)
 	require(r.Max >= 1 && r.Max <= MaxHot, "max is %d: it is 1 to %d", r.Max, MaxHot)
 	return errors.Join(problems...)

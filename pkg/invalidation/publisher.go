@@ -54,6 +54,18 @@ func (p *Publisher) Publish(ctx context.Context, inv catalog.Invalidation) error
 	return nil
 }
 
+// Echo answers a canary, on one partition.
+func (p *Publisher) Echo(ctx context.Context, id string) error {
+	parts := p.partitions()
+	if len(parts) == 0 {
+		return fmt.Errorf("answer the canary %s: %w", id, errNoPartitions)
+	}
+	if err := p.sender.Send(ctx, kafka.Record{Topic: p.topic, Partition: parts[0].Partition, Value: catalog.CanaryEcho(id)}); err != nil {
+		return fmt.Errorf("answer the canary %s: %w", id, err)
+	}
+	return nil
+}
+
 // Beat sends a heartbeat to every partition each interval until ctx ends. An
 // interval in which the brokers do not answer is left out: the watermarks of
 // the fleet grow old, as they should.

@@ -17,13 +17,16 @@ type Config struct {
 	Kafka kafka.Config
 	// Topic is --kafka.topic.invalidate.
 	Topic string
-	// Replay is how far back reading starts (default 5 min): what a fill that is
+	// Replay is how far back reading starts (DefaultReplay): what a fill that is
 	// under way when this process starts could still be older than.
 	Replay time.Duration
 	// MaxStaleness is how old the watermark may grow before copies count as
 	// unverified (default 30 s).
 	MaxStaleness time.Duration
 }
+
+// DefaultReplay is how far back a process reads the topic when it starts.
+const DefaultReplay = 5 * time.Minute
 
 // Deps are the subscriber's collaborators.
 type Deps struct {
@@ -53,7 +56,7 @@ const maxWait = 500 * time.Millisecond
 // NewSubscriber does no I/O.
 func NewSubscriber(cfg Config, floor *Floor, handler Handler, deps Deps) (*Subscriber, error) {
 	if cfg.Replay <= 0 {
-		cfg.Replay = 5 * time.Minute
+		cfg.Replay = DefaultReplay
 	}
 	if cfg.MaxStaleness <= 0 {
 		cfg.MaxStaleness = 30 * time.Second

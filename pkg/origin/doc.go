@@ -13,6 +13,7 @@
 //	client.go   Client: Pull, Close
 //	many.go     PullMany
 //	batch.go    the window in which concurrent pulls are collapsed
+//	probe.go    Probe, ProbeBatch: a look past all of these
 //	fetch.go    one or several documents by one request
 //	guard.go    bulkhead and breaker
 //	http.go     the HTTP exchange: deadline, size limit, redirects

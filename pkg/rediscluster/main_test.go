@@ -20,7 +20,9 @@ type tests struct{ *testing.M }
 
 func (t tests) Run() int { return lab.Main(t.M) }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(tests{m}, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial")) // ends within a second of its pool
+}
 
 // long selects the big form of tests that have one.
 func long() bool { return os.Getenv("ESHOP_LONG") == "1" }

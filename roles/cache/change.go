@@ -18,6 +18,9 @@ import (
 func (r *Role) changeKey(rec kafka.Record) (string, error) {
 	ch, err := r.cat.ParseChange(rec.Value)
 	if err != nil {
+		if id, ok := catalog.CanaryOf(rec.Value); ok {
+			return "canary " + id, nil // no document's key has a space
+		}
 		return "", err
 	}
 	return ch.Key.String(), nil
@@ -29,6 +32,9 @@ func (r *Role) changeKey(rec kafka.Record) (string, error) {
 func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 	ch, err := r.cat.ParseChange(rec.Value)
 	if err != nil {
+		if id, ok := catalog.CanaryOf(rec.Value); ok {
+			return r.echo(ctx, id)
+		}
 		return kafka.Reject(err)
 	}
 	at := attempt{rec.Partition, rec.Offset}
@@ -60,6 +66,18 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 	}
 	r.metrics.changes.WithLabelValues(outcome).Inc()
 	return err
+}
+
+// echo answers a canary: eshop doctor waits for it. It is tried once, for nobody
+// waits long.
+func (r *Role) echo(ctx context.Context, id string) error {
+	limited, cancel := context.WithTimeout(ctx, publishLimit)
+	defer cancel()
+	if err := r.publisher.Echo(limited, id); err != nil && ctx.Err() == nil {
+		r.log.Warn("a canary is not answered", "canary", id, "err", err)
+	}
+	r.metrics.changes.WithLabelValues("canary").Inc()
+	return ctx.Err()
 }
 
 // errAnnounced: the message announced more than the origin shows.

@@ -32,7 +32,7 @@ func newMetrics(reg prometheus.Registerer, r *Role) (*metrics, error) {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: "eshop_" + name, Help: help}, labels)
 	}
 	m := &metrics{
-		changes: vec("changes_total", "Attempts at change messages by outcome: applied, deleted, refused (Redis held a later copy), waiting (the origin lags behind the message), held (by a degrade switch), retry, rejected.", "outcome"),
+		changes: vec("changes_total", "Attempts at change messages by outcome: applied, deleted, refused (Redis held a later copy), waiting (the origin lags behind the message), held (by a degrade switch), retry, rejected; canary (of eshop doctor, answered).", "outcome"),
 		changeLag: prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_change_lag_seconds",
 			Help: "Time from producing a change message to its effect in Redis and on the bus.", Buckets: prometheus.ExponentialBuckets(0.001, 2, 16)}),
 		repairs:       invalidation.NewRepairs(r.log),

@@ -13,9 +13,9 @@ import (
 	"eshop/pkg/window"
 )
 
-// slack is how much further back than a window a partition is read when it is
+// Slack is how much further back than a window a partition is read when it is
 // assigned: for records that came late, and for clocks that differ.
-const slack = 5 * time.Second
+const Slack = 5 * time.Second
 
 // minShare is the least memory of a window, however many partitions there are.
 const minShare = 1 << 20
@@ -52,7 +52,7 @@ type begin struct {
 }
 
 func newHolder(s *shared, memory int64) *holder {
-	return &holder{shared: s, memory: memory, slack: slack, begins: map[int32]begin{}, kept: map[int32]*counter{}, held: map[int32]*partition{}}
+	return &holder{shared: s, memory: memory, slack: Slack, begins: map[int32]begin{}, kept: map[int32]*counter{}, held: map[int32]*partition{}}
 }
 
 // Start implements kafka.Holder. Reading begins so far back that the window is

@@ -14,7 +14,7 @@ import (
 type document struct{ Body []byte }
 
 func filled(b testing.TB, n int) *lru.Cache[catalog.Key, *document] {
-	c, err := lru.New(lru.Config[catalog.Key, *document]{Bytes: int64(n) * 4 * lru.Overhead,
+	c, err := lru.New(lru.Config[catalog.Key, *document]{Bytes: int64(n) * lru.Overhead,
 		Hash: func(k catalog.Key) uint64 { return ring.Hash(k.Kind, k.ID) }})
 	if err != nil {
 		b.Fatal(err)
@@ -98,7 +98,7 @@ func BenchmarkPutWithEviction(b *testing.B) {
 	}
 }
 
-// The stated overhead is at least what an entry costs the heap. Go's maps
+// The stated overhead is at least what an entry costs the heap in a full cache. Go's maps
 // double, so the cost swings by the size of the map; the mean counts.
 func TestOverheadIsEnough(t *testing.T) {
 	var cost, entries int64
@@ -106,14 +106,17 @@ func TestOverheadIsEnough(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		c, err := lru.New(lru.Config[catalog.Key, *document]{Bytes: int64(n) * 4 * lru.Overhead,
+		c, err := lru.New(lru.Config[catalog.Key, *document]{Bytes: int64(n) * lru.Overhead,
 			Hash: func(k catalog.Key) uint64 { return ring.Hash(k.Kind, k.ID) }})
 		if err != nil {
 			t.Fatal(err)
 		}
 		shared := &document{}
-		for i := range n {
-			c.Put(catalog.Key{Kind: "product", ID: int64(i + 1)}, shared, 0, never)
+		for i := range 4 * n { // each is used, so that what stays is protected, where it costs most
+			k := catalog.Key{Kind: "product", ID: int64(i + 1)}
+			c.Put(k, shared, 0, never)
+			c.Get(k)
+			c.Get(catalog.Key{Kind: "product", ID: int64(i+1) - int64(n/2)})
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)

@@ -149,7 +149,9 @@ func (c *Cache[K, V]) GetAt(k K, now time.Time) (v V, ok bool) {
 func (c *Cache[K, V]) use(s *shard[K, V], hash uint64, n *node[K, V]) {
 	if c.tuner == nil {
 		s.mu.Lock()
-		s.lists[window].Get(n.key)
+		if s.find(hash, n.key) == n { // it may have left since
+			s.move(n, window)
+		}
 		s.mu.Unlock()
 		return
 	}
@@ -232,8 +234,8 @@ func (c *Cache[K, V]) Purge() {
 		s := &c.shards[i]
 		s.mu.Lock()
 		out := make([]gone[K, V], 0, len(s.entries))
-		for list := range s.lists {
-			for n := s.oldest(uint8(list)); n != nil; n = s.oldest(uint8(list)) {
+		for list := range uint8(lists) {
+			for n := s.oldest(list); n != nil; n = s.oldest(list) {
 				out = s.drop(n, 0, Removed, out)
 			}
 		}

@@ -35,9 +35,12 @@ func (g *ghosts) grow(entries int) {
 	}
 }
 
+// odd makes a fingerprint of all of a hash: its first bits are those of the shard.
+const odd = 0x9e3779b97f4a7c15
+
 func (g *ghosts) places(hash uint64) (a, b *ghost, print uint16) {
 	mask := uint64(len(g.slots) - 1)
-	return &g.slots[hash&mask], &g.slots[hash>>24&mask], uint16(hash>>48) | 1
+	return &g.slots[hash&mask], &g.slots[hash>>24&mask], uint16(hash*odd>>48) | 1
 }
 
 // recall returns the count of a key, 0 for one that is not remembered.

@@ -1,6 +1,7 @@
 package lru
 
 import (
+	"iter"
 	"math/bits"
 	"sync/atomic"
 )
@@ -40,11 +41,23 @@ func (x *index[K, V]) find(hash uint64, k K) *node[K, V] {
 	}
 }
 
+// all are the entries, in no order; they may be deleted meanwhile.
+func (x *index[K, V]) all() iter.Seq[*node[K, V]] {
+	return func(yield func(*node[K, V]) bool) {
+		t := *x.table.Load()
+		for i := range t {
+			if n := t[i].Load(); n != nil && n != x.deleted && !yield(n) {
+				return
+			}
+		}
+	}
+}
+
 // add stores an entry whose key is not there.
 func (x *index[K, V]) add(hash uint64, n *node[K, V], hashOf func(K) uint64) {
 	t := *x.table.Load()
 	if 3*x.filled >= 2*len(t) {
-		t = x.rebuild(t, hashOf)
+		t = x.rebuild(hashOf)
 	}
 	for i := hash; ; i++ {
 		s := &t[i&uint64(len(t)-1)]
@@ -61,13 +74,9 @@ func (x *index[K, V]) add(hash uint64, n *node[K, V], hashOf func(K) uint64) {
 }
 
 // rebuild leaves the marks behind in a table that is at most half full.
-func (x *index[K, V]) rebuild(old []slot[K, V], hashOf func(K) uint64) []slot[K, V] {
+func (x *index[K, V]) rebuild(hashOf func(K) uint64) []slot[K, V] {
 	t := make([]slot[K, V], max(8, 1<<bits.Len(uint(2*x.live))))
-	for j := range old {
-		n := old[j].Load()
-		if n == nil || n == x.deleted {
-			continue
-		}
+	for n := range x.all() {
 		i := hashOf(n.key)
 		for t[i&uint64(len(t)-1)].Load() != nil {
 			i++

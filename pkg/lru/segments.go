@@ -8,7 +8,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// The lists of a segments.
+// The lists of a segments: queues but for the last.
 const (
 	window = iota
 	probation
@@ -24,7 +24,7 @@ const maxFreq = 7
 const maxMoves = 16
 
 // node is an entry. Those who read it hold no lock: key, value, bytes and expires
-// are not changed once it is in the index. at and list belong to the writer.
+// are not changed once it is in the index. What else but uses belongs to the writer.
 type node[K comparable, V any] struct {
 	key   K
 	value V
@@ -34,6 +34,8 @@ type node[K comparable, V any] struct {
 	at      int32 // where the shard's list of entries to draw from has it
 	list    uint8
 	uses    atomic.Uint32
+	// its neighbours in a queue
+	newer, older *node[K, V]
 }
 
 func (n *node[K, V]) expired(now int64) bool { return n.expires != 0 && n.expires <= now }
@@ -74,26 +76,24 @@ func aged(freq, then, now uint8) uint8 { return freq >> min(now-then, maxFreq) }
 // needs no lock; everything else does.
 type segments[K comparable, V any] struct {
 	index[K, V]
-	lists [lists]*simplelru.LRU[K, *node[K, V]]
-	bytes [lists]int64
-	limit int64
-	plan  plan
-	hash  func(K) uint64
-	past  ghosts
-	epoch *epoch
+	queues [protected]queue[K, V]
+	kept   *simplelru.LRU[K, *node[K, V]] // the protected list
+	bytes  [lists]int64
+	limit  int64
+	plan   plan
+	hash   func(K) uint64
+	past   ghosts
+	epoch  *epoch
 }
 
 // init makes it empty.
 func (s *segments[K, V]) init(limit int64, p plan, e *epoch, hash func(K) uint64) error {
 	s.limit, s.plan, s.epoch, s.hash = limit, p, e, hash
 	s.index.init()
-	for i := range s.lists {
-		// The lists' own bound is never reached: bytes decide, in settle.
-		l, err := simplelru.NewLRU[K, *node[K, V]](math.MaxInt, nil)
-		if err != nil {
-			return fmt.Errorf("create an LRU list: %w", err)
-		}
-		s.lists[i] = l
+	var err error
+	// The list's own bound is never reached: bytes decide, in settle.
+	if s.kept, err = simplelru.NewLRU[K, *node[K, V]](math.MaxInt, nil); err != nil {
+		return fmt.Errorf("create an LRU list: %w", err)
 	}
 	return nil
 }
@@ -113,10 +113,10 @@ func (s *segments[K, V]) insert(hash uint64, n *node[K, V]) {
 
 // replace puts an entry in the place of another one of the same key.
 func (s *segments[K, V]) replace(hash uint64, old, n *node[K, V]) {
-	n.list = old.list
+	list := old.list
 	n.uses.Store(old.uses.Load())
-	s.lists[n.list].Add(n.key, n)
-	s.bytes[n.list] += n.bytes - old.bytes
+	s.take(old)
+	s.push(n, list)
 	s.swap(hash, old, n)
 	if s.total() > s.limit {
 		s.move(n, window) // from where what came last is not evicted
@@ -125,15 +125,22 @@ func (s *segments[K, V]) replace(hash uint64, old, n *node[K, V]) {
 
 func (s *segments[K, V]) push(n *node[K, V], list uint8) {
 	n.list = list
-	s.lists[list].Add(n.key, n)
+	if list == protected {
+		s.kept.Add(n.key, n)
+	} else {
+		s.queues[list].push(n)
+	}
 	s.bytes[list] += n.bytes
 }
 
 func (s *segments[K, V]) take(n *node[K, V]) {
-	if s.oldest(n.list) == n {
-		s.lists[n.list].RemoveOldest() // as it is most often; needs no lookup
-	} else {
-		s.lists[n.list].Remove(n.key)
+	switch {
+	case n.list != protected:
+		s.queues[n.list].remove(n)
+	case s.oldest(protected) == n:
+		s.kept.RemoveOldest() // as it is most often; needs no lookup
+	default:
+		s.kept.Remove(n.key)
 	}
 	s.bytes[n.list] -= n.bytes
 }
@@ -141,8 +148,8 @@ func (s *segments[K, V]) take(n *node[K, V]) {
 // move makes an entry the newest one of a list, without a mark.
 func (s *segments[K, V]) move(n *node[K, V], list uint8) {
 	n.uses.Store(n.uses.Load() &^ usedBit)
-	if list == n.list {
-		s.lists[list].Get(n.key)
+	if list == protected && n.list == protected {
+		s.kept.Get(n.key)
 		return
 	}
 	s.take(n)
@@ -159,8 +166,11 @@ func (s *segments[K, V]) evict(n *node[K, V]) {
 
 // oldest is the oldest entry of a list, nil if there is none.
 func (s *segments[K, V]) oldest(list uint8) *node[K, V] {
-	_, n, _ := s.lists[list].GetOldest()
-	return n
+	if list == protected {
+		_, n, _ := s.kept.GetOldest()
+		return n
+	}
+	return s.queues[list].oldest
 }
 
 // unused is the oldest entry of a list without a mark; those with one are spared.
@@ -180,7 +190,7 @@ func (s *segments[K, V]) settle(last *node[K, V], now int64, out []*node[K, V]) 
 	room := int64(s.plan.window * float64(s.limit))
 	for moves := 0; ; moves++ {
 		over := s.total() > s.limit
-		crowded := s.bytes[window] > room && s.lists[window].Len() > 1
+		crowded := s.bytes[window] > room && s.queues[window].n > 1
 		if last != nil && s.oldest(window) == last {
 			s.move(last, window)
 		}

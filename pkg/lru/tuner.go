@@ -126,11 +126,9 @@ func (t *tuner) shrink() {
 	t.sample.Store(sample)
 	for i := range t.miniatures {
 		m := &t.miniatures[i]
-		for list := range m.lists {
-			for _, n := range m.lists[list].Values() {
-				if uint32(n.key) > sample {
-					m.evict(n)
-				}
+		for n := range m.all() {
+			if uint32(n.key) > sample {
+				m.evict(n)
 			}
 		}
 		m.limit = int64(float64(t.limit) * (float64(sample) + 1) / (1 << 32))

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what pkg/lab starts: Redis, ZooKeeper, a Java runtime (Debian packages) and Kafka (jars from Maven
 # Central, kept in the user's cache folder), the browser that the tests of pages drive, and what checks the systemd
-# units and the alert rules. Does nothing, in well under a second, when all is there.
+# units, the alert rules and the README's commands. Does nothing, in well under a second, when all is there.
 set -euo pipefail
 
 kafka_version=3.9.2
@@ -16,6 +16,9 @@ missing_packages() {
   command -v chromium >/dev/null || echo chromium
   command -v promtool >/dev/null || echo prometheus # its checker of rules
   command -v systemd-analyze >/dev/null || echo systemd
+  command -v curl >/dev/null || echo curl # this and the next two for the README's commands
+  command -v kcat >/dev/null || echo kcat
+  command -v ip >/dev/null || echo iproute2
   [ -e /usr/share/java/zookeeper.jar ] || printf '%s\n' libzookeeper-java zookeeper
   if [ ! -e "$kafka_dir/.complete" ]; then
     command -v mvn >/dev/null || echo maven

@@ -33,7 +33,7 @@ func homes() map[string][]string {
 		"github.com/spf13/pflag":              {"roles", "pkg/config"},
 		"github.com/valyala/fasthttp":         {"roles/gateway"},
 		"github.com/klauspost/compress":       {"roles/gateway"},
-		"github.com/fsnotify/fsnotify":        {"roles/gateway"},
+		"github.com/fsnotify/fsnotify":        {"pkg/filewatch"},
 		"github.com/alicebob/miniredis":       {"pkg/embedded/redis"},
 		"github.com/twmb/franz-go":            {"pkg/embedded/kafka"},
 		"github.com/failsafe-go/failsafe-go":  {"pkg/origin"},

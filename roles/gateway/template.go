@@ -10,14 +10,12 @@ import (
 	"html/template"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/fsnotify/fsnotify"
-
 	"eshop/pkg/catalog"
+	"eshop/pkg/filewatch"
 )
 
 //go:embed product.html
@@ -50,7 +48,7 @@ type views struct {
 // newViews parses the bundled template; files are read by load.
 func newViews(cat *catalog.Catalog, file string, log *slog.Logger, loaded func(bool)) (*views, error) {
 	pages := cat.Pages()
-	v := &views{cat: cat, log: log, files: make([]string, len(pages)), now: make([]atomic.Pointer[view], len(pages)), loaded: loaded, poll: 2 * time.Second}
+	v := &views{cat: cat, log: log, files: make([]string, len(pages)), now: make([]atomic.Pointer[view], len(pages)), loaded: loaded}
 	for i := range pages {
 		if v.files[i] = pages[i].Template; v.files[i] == "" {
 			v.files[i] = file
@@ -143,46 +141,16 @@ func policy(page []byte) []byte {
 	return []byte("default-src 'none'; img-src 'self' http: https:; style-src " + style + "; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
 }
 
-// run watches the files until ctx ends. The directories are watched, not the
-// files: editors write a new file and rename it over the old one. A poll finds
-// what the notifications miss (network and overlay file systems).
+// run puts changed files to use until ctx ends.
 func (v *views) run(ctx context.Context) {
-	paths := map[string]bool{}
+	var files []string
 	for _, f := range v.files {
 		if f != "" {
-			paths[f] = true
+			files = append(files, f)
 		}
 	}
-	if len(paths) == 0 {
-		<-ctx.Done()
-		return
-	}
-	var events chan fsnotify.Event
-	var errs chan error
-	if w, err := fsnotify.NewWatcher(); err != nil {
-		v.log.Warn("template changes are found by polling only", "err", err)
-	} else {
-		defer w.Close()
-		events, errs = w.Events, w.Errors
-		for f := range paths {
-			if err := w.Add(filepath.Dir(f)); err != nil {
-				v.log.Warn("template changes are found by polling only", "dir", filepath.Dir(f), "err", err)
-			}
-		}
-	}
-	tick := time.NewTicker(v.poll)
-	defer tick.Stop()
 	failed := map[int]string{}
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		case <-events:
-			settle(ctx, events)
-		case err := <-errs: // events were lost, most likely: look at once
-			v.log.Warn("the watch for template changes had an error", "err", err)
-		}
+	filewatch.Watch{What: "template", Files: files, Poll: v.poll, Log: v.log}.Run(ctx, func() {
 		for i, f := range v.files {
 			if f == "" {
 				continue
@@ -196,21 +164,5 @@ func (v *views) run(ctx context.Context) {
 				v.log.Error("the changed template is not used, the one before stays", "file", f, "err", err)
 			}
 		}
-	}
-}
-
-// settle waits until a burst of events is over: an editor makes several.
-func settle(ctx context.Context, events <-chan fsnotify.Event) {
-	quiet := time.NewTimer(30 * time.Millisecond)
-	defer quiet.Stop()
-	for range 100 {
-		select {
-		case <-ctx.Done():
-			return
-		case <-quiet.C:
-			return
-		case <-events:
-			quiet.Reset(30 * time.Millisecond)
-		}
-	}
+	})
 }

@@ -22,6 +22,7 @@ type Answer struct {
 	parts   net.Buffers // pieces of heads, and bodies
 	out     net.Buffers // what of parts is not written yet; a field, for WriteTo keeps its address
 	vectors vectors     // of tryWrite
+	record  []byte      // of writeRecords, which gathers in it; nil before the first
 }
 
 // NewAnswer returns an empty one.

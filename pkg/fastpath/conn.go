@@ -2,6 +2,7 @@ package fastpath
 
 import (
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"io"
 	"net"
@@ -17,7 +18,9 @@ type conn struct {
 	net.Conn
 	raw      syscall.RawConn // of a TCP connection where its reads need not be tried in vain, else nil
 	step     func(fd uintptr) bool
-	fd       int // within step, else -1
+	fd       int       // within step, else -1
+	tls      *tls.Conn // of a connection with TLS, which is Conn then, else nil
+	shaken   bool      // its handshake was begun
 	listener *Listener
 	id       uint64
 	remote   net.Addr
@@ -143,7 +146,7 @@ func (c *conn) received(n int, err error) bool {
 func (c *conn) wait() {
 	if c.raw == nil {
 		for {
-			if c.received(c.Conn.Read(c.buf[c.filled:])) {
+			if c.received(c.read(c.buf[c.filled:])) {
 				return
 			}
 		}
@@ -165,6 +168,14 @@ func (c *conn) wait() {
 		c.received(0, err)
 		return
 	}
+}
+
+// read is for a connection without raw.
+func (c *conn) read(b []byte) (int, error) {
+	if c.tls != nil {
+		return c.readTLS(b)
+	}
+	return c.Conn.Read(b)
 }
 
 // answer answers the requests at the beginning of b, of used bytes in all, and
@@ -224,7 +235,12 @@ func (c *conn) flush(a *Answer) error {
 			}
 		}
 	}
-	_, err := a.out.WriteTo(c.Conn)
+	var err error
+	if c.tls != nil {
+		err = a.writeRecords(c.tls)
+	} else {
+		_, err = a.out.WriteTo(c.Conn)
+	}
 	c.now = time.Now()
 	return err
 }
@@ -319,7 +335,11 @@ func (c *conn) SetWriteDeadline(t time.Time) error {
 
 // SetLinger is that of a TCP connection.
 func (c *conn) SetLinger(seconds int) error {
-	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+	inner := c.Conn
+	if c.tls != nil {
+		inner = c.tls.NetConn()
+	}
+	if tcp, ok := inner.(*net.TCPConn); ok {
 		return tcp.SetLinger(seconds)
 	}
 	return nil

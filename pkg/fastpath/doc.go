@@ -21,5 +21,6 @@
 //	request.go   Request: the look through a head
 //	answer.go    Answer: heads and bodies to be written together
 //	conn.go      the connection: Read, deadlines, Close
+//	tls.go       what is different with TLS
 //	listener.go  Listen, Config
 package fastpath

@@ -3,6 +3,7 @@ package fastpath_test
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -16,15 +17,19 @@ import (
 	"github.com/valyala/fasthttp"
 
 	"eshop/pkg/fastpath"
+	"eshop/pkg/lab"
 )
 
 // shop is a server behind a fast path. Both answer in the same words; the fast
 // path leaves to the server what has "slow" in its target.
 type shop struct {
 	addr         string
+	client       *tls.Config // nil: plain
 	server       *fasthttp.Server
 	listener     *fastpath.Listener
 	fast, behind atomic.Int64 // answers
+	failed       atomic.Int64 // handshakes
+	refused      atomic.Int64 // requests that could not be read
 	served       chan error
 }
 
@@ -50,12 +55,31 @@ func words(target string) []byte {
 	return append([]byte(target+"\n"), body[:len(target)*17%len(body)]...)
 }
 
-func open(tb testing.TB, fast bool, change func(*fasthttp.Server)) *shop {
+// opening opens a shop, with the fast path or without.
+type opening func(tb testing.TB, fast bool, change func(*fasthttp.Server)) *shop
+
+// both runs a body on plain connections and on such with TLS.
+func both(t *testing.T, body func(t *testing.T, open opening)) {
+	t.Run("plain", func(t *testing.T) { body(t, openPlain) })
+	ca := lab.NewAuthority(t)
+	t.Run("TLS", func(t *testing.T) {
+		body(t, func(tb testing.TB, fast bool, change func(*fasthttp.Server)) *shop {
+			return openWith(tb, ca, fast, change)
+		})
+	})
+}
+
+func openPlain(tb testing.TB, fast bool, change func(*fasthttp.Server)) *shop {
+	return openWith(tb, nil, fast, change)
+}
+
+// openWith serves with a certificate of ca, if there is one.
+func openWith(tb testing.TB, ca *lab.Authority, fast bool, change func(*fasthttp.Server)) *shop {
 	tb.Helper()
 	s := &shop{served: make(chan error, 1)}
 	s.server = &fasthttp.Server{ReadBufferSize: 4096, ReadTimeout: 20 * time.Second, WriteTimeout: 20 * time.Second, IdleTimeout: 20 * time.Second,
 		CloseOnShutdown: true, Logger: nobody{},
-		ErrorHandler: refuse, NoDefaultServerHeader: true, NoDefaultDate: true, LazyRequestTime: true,
+		ErrorHandler: func(ctx *fasthttp.RequestCtx, err error) { s.refused.Add(1); refuse(ctx, err) }, NoDefaultServerHeader: true, NoDefaultDate: true, LazyRequestTime: true,
 		Handler: func(ctx *fasthttp.RequestCtx) {
 			s.behind.Add(1)
 			if ctx.IsGet() || ctx.IsHead() {
@@ -72,8 +96,16 @@ func open(tb testing.TB, fast bool, change func(*fasthttp.Server)) *shop {
 		tb.Fatal(err)
 	}
 	s.addr = l.Addr().String()
+	if ca != nil {
+		pair, err := tls.LoadX509KeyPair(ca.CertFile, ca.KeyFile)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		s.client = ca.Client(tb)
+		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, DynamicRecordSizingDisabled: true})
+	}
 	s.listener = fastpath.Listen(l, fastpath.Config{Answer: s.answer, IdleTimeout: s.server.IdleTimeout, ReadTimeout: s.server.ReadTimeout,
-		WriteTimeout: s.server.WriteTimeout})
+		WriteTimeout: s.server.WriteTimeout, HandshakeFailed: func(net.Addr, error) { s.failed.Add(1) }})
 	if fast {
 		l = s.listener
 	}
@@ -105,8 +137,28 @@ func (s *shop) answer(q *fastpath.Request, a *fastpath.Answer) bool {
 	return true
 }
 
+// visitor is a client's connection, plain or not.
+type visitor interface {
+	net.Conn
+	CloseWrite() error
+}
+
 // dial opens a connection that ends with the test.
-func (s *shop) dial(tb testing.TB) *net.TCPConn {
+func (s *shop) dial(tb testing.TB) visitor {
+	tb.Helper()
+	c := s.dialTCP(tb)
+	if s.client == nil {
+		return c
+	}
+	t := tls.Client(c, s.client)
+	if err := t.HandshakeContext(tb.Context()); err != nil {
+		tb.Fatal(err)
+	}
+	return t
+}
+
+// dialTCP does so without a handshake.
+func (s *shop) dialTCP(tb testing.TB) *net.TCPConn {
 	tb.Helper()
 	c, err := net.Dial("tcp", s.addr)
 	if err != nil {

@@ -1,6 +1,7 @@
 package fastpath
 
 import (
+	"crypto/tls"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -19,12 +20,15 @@ type Config struct {
 	// what it answers. To save calls they may end a 64th part or a second early,
 	// whichever is shorter.
 	IdleTimeout, ReadTimeout, WriteTimeout time.Duration
+	// HandshakeFailed is told of each connection on which TLS did not come about,
+	// before it is closed. nil: nobody is.
+	HandshakeFailed func(remote net.Addr, err error)
 }
 
 // Listener accepts connections of which the simple requests are answered by
 // Config.Answer. It stands next to the network, below listeners that wrap
 // connections to count them, say: only the network's own write heads and bodies in
-// one call.
+// one call. One that gives *tls.Conn may be between (tls.go).
 type Listener struct {
 	net.Listener
 	cfg      Config
@@ -54,6 +58,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 	}
 	f := &conn{Conn: c, raw: rawOf(c), listener: l, fd: -1, id: l.conns.Add(1), remote: c.RemoteAddr()}
 	f.step = f.readRaw
+	f.tls, _ = c.(*tls.Conn)
 	return f, nil
 }
 

@@ -50,7 +50,7 @@ ZooKeeper shell and further eshop roles can join there. The dashboard of what is
 		},
 		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
 			cat := catalogOf(loaded, problems)
-			token := s.clusterToken(problems, listen{"gateway.peer-addr", s.gateway.peerAddr}, listen{"cache.addr", s.cache.addr})
+			token, pair := s.clusterAccess(problems, listen{"gateway.peer-addr", s.gateway.peerAddr}, listen{"cache.addr", s.cache.addr})
 			cfg := all.Config{
 				Gateway:     s.gatewayConfig(problems),
 				Cache:       s.cacheConfig(problems),
@@ -70,6 +70,7 @@ ZooKeeper shell and further eshop roles can join there. The dashboard of what is
 			templates(cfg.Gateway, cat, problems)
 			cfg.Embedded.Kafka = cfg.Cache.Kafka
 			cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken = token, token
+			cfg.Gateway.Cluster, cfg.Cache.Cluster = pair, pair
 			return func(ctx context.Context, p process) error {
 				registry, ready := prometheus.NewRegistry(), new(lifecycle.Ready)
 				if err := admin.RegisterProcess(registry, cfg.Admin.Build, "all", ready.OK); err != nil {

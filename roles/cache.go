@@ -40,7 +40,7 @@ the admin listener says what it waits for. Create the topics once with "eshop bo
 			cat := catalogOf(loaded, problems)
 			cfg := s.cacheConfig(problems)
 			listener := s.adminConfig("cache", "cache.admin-addr", s.cache.adminAddr, problems)
-			cfg.ClusterToken = s.clusterToken(problems, listen{"cache.addr", s.cache.addr})
+			cfg.ClusterToken, cfg.Cluster = s.clusterAccess(problems, listen{"cache.addr", s.cache.addr})
 			return func(ctx context.Context, p process) error {
 				return serve(ctx, p, s, cat, listener, func(around surroundings) (part, error) {
 					return cache.New(cfg, cache.Deps{
@@ -59,7 +59,7 @@ func (s *settings) needsServers(command string, problems *config.Problems) {
 	needed(command, "zookeeper.servers", len(s.zookeeper.servers) > 0, problems)
 }
 
-// cacheConfig maps settings to the role's configuration, but for the cluster token.
+// cacheConfig maps settings to the role's configuration, but for what it shows other roles.
 func (s *settings) cacheConfig(problems *config.Problems) cache.Config {
 	s.kafka.topics(problems)
 	return cache.Config{

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/certificate"
 	"eshop/pkg/config"
 	"eshop/pkg/kafka"
 	"eshop/pkg/origin"
@@ -124,6 +125,34 @@ func clientTLS(area string, on bool, caFile string, problems *config.Problems) *
 	c.RootCAs = x509.NewCertPool()
 	if !c.RootCAs.AppendCertsFromPEM(pem) {
 		problems.Add(area+".tls-ca-file", caFile, "holds no PEM certificate")
+	}
+	return c
+}
+
+// pair is what a listener of eshop's own shows. The files are read here once, so that what is wrong with
+// them is said with everything else.
+func (t tlsSettings) pair(area string, mutual bool, problems *config.Problems) certificate.Config {
+	c := certificate.Config{Area: area, Cert: t.cert, Key: t.key, CA: t.ca}
+	given := []struct{ flag, file string }{{area + ".tls-cert", t.cert}, {area + ".tls-key", t.key}}
+	if mutual {
+		given = append(given, struct{ flag, file string }{area + ".tls-ca", t.ca})
+	}
+	var missing, there []string
+	for _, g := range given {
+		if g.file == "" {
+			missing = append(missing, g.flag)
+		} else {
+			there = append(there, "--"+g.flag)
+		}
+	}
+	switch {
+	case len(there) == 0:
+		return certificate.Config{}
+	case len(missing) == 0:
+		problems.AddError("", c.Check())
+	}
+	for _, flag := range missing {
+		problems.Add(flag, "", "is needed with "+strings.Join(there, " and "))
 	}
 	return c
 }

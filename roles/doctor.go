@@ -139,11 +139,14 @@ func (s *settings) doctorConfig(cat *catalog.Catalog) doctor.Config {
 	config.ReadSecret("cluster.token-file", s.security.clusterTokenFile, &wrong)
 	config.ReadSecret("admin.token-file", s.security.adminTokenFile, &wrong)
 	templates(s.gatewayConfig(new(config.Problems)), cat, &wrong)
+	s.gateway.tls.pair("gateway", false, &wrong)
+	s.security.cluster.pair("cluster", true, &wrong)
 	s.gateway.limits.config(&wrong)
 	own := doctor.Own{
-		ClusterToken: s.security.clusterTokenFile != "", AdminToken: s.security.adminTokenFile != "",
+		ClusterToken: s.security.clusterTokenFile != "", ClusterTLS: s.security.cluster.cert != "", AdminToken: s.security.adminTokenFile != "",
 		Secrets: []doctor.Secret{
 			{Flag: "cluster.token-file", Path: s.security.clusterTokenFile}, {Flag: "admin.token-file", Path: s.security.adminTokenFile},
+			{Flag: "gateway.tls-key", Path: s.gateway.tls.key}, {Flag: "cluster.tls-key", Path: s.security.cluster.key},
 			{Flag: "redis.password-file", Path: s.redis.passwordFile}, {Flag: "kafka.password-file", Path: s.kafka.passwordFile},
 			{Flag: "zookeeper.auth-file", Path: s.zookeeper.authFile},
 		},

@@ -45,7 +45,7 @@ what it waits for, and a running gateway goes on serving what it has when they a
 			cfg := s.gatewayConfig(problems)
 			templates(cfg, cat, problems)
 			listener := s.adminConfig("gateway", "gateway.admin-addr", s.gateway.adminAddr, problems)
-			cfg.ClusterToken = s.clusterToken(problems, listen{"gateway.peer-addr", s.gateway.peerAddr})
+			cfg.ClusterToken, cfg.Cluster = s.clusterAccess(problems, listen{"gateway.peer-addr", s.gateway.peerAddr})
 			return func(ctx context.Context, p process) error {
 				sockets, err := systemd.Sockets(systemd.Public, systemd.Peer)
 				if err != nil {
@@ -64,13 +64,14 @@ what it waits for, and a running gateway goes on serving what it has when they a
 	}
 }
 
-// gatewayConfig maps settings to the role's configuration, but for the cluster token.
+// gatewayConfig maps settings to the role's configuration, but for what it shows other roles.
 func (s *settings) gatewayConfig(problems *config.Problems) gateway.Config {
 	s.kafka.topics(problems)
 	return gateway.Config{
 		ID:              identity("gateway.id", s.gateway.id, problems),
 		Addr:            s.gateway.addr,
 		PeerAddr:        s.gateway.peerAddr,
+		TLS:             s.gateway.tls.pair("gateway", false, problems),
 		AdvertiseAddr:   s.gateway.advertise,
 		L1Bytes:         s.gateway.l1Bytes,
 		SoftTTLMin:      s.gateway.softTTL.Min,

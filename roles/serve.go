@@ -9,6 +9,7 @@ import (
 
 	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
+	"eshop/pkg/certificate"
 	"eshop/pkg/config"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
@@ -108,20 +109,21 @@ func (s *settings) adminConfig(role, flag, addr string, problems *config.Problem
 // listen is one listener: the flag that sets its address, and the address.
 type listen struct{ flag, addr string }
 
-// clusterToken reads the token of the internal listeners, which must have one when other machines can
-// reach them.
-func (s *settings) clusterToken(problems *config.Problems, listeners ...listen) string {
-	token := config.ReadSecret("cluster.token-file", s.security.clusterTokenFile, problems)
+// clusterAccess reads what gateways and cache processes show each other: a token, or certificates. Internal
+// listeners must have one of the two when other machines can reach them.
+func (s *settings) clusterAccess(problems *config.Problems, listeners ...listen) (token string, pair certificate.Config) {
+	pair = s.security.cluster.pair("cluster", true, problems)
+	token = config.ReadSecret("cluster.token-file", s.security.clusterTokenFile, problems)
 	var open []string
 	for _, l := range listeners {
 		if !membership.OnLoopback(l.addr) {
 			open = append(open, "--"+l.flag+" "+l.addr)
 		}
 	}
-	if s.security.clusterTokenFile == "" && len(open) > 0 {
-		problems.Add("cluster.token-file", "", "is needed because other machines can reach "+strings.Join(open, " and ")+"; or listen on 127.0.0.1")
+	if s.security.clusterTokenFile == "" && s.security.cluster.cert == "" && len(open) > 0 {
+		problems.Add("cluster.token-file", "", "is needed because other machines can reach "+strings.Join(open, " and ")+"; or set --cluster.tls-cert, or listen on 127.0.0.1")
 	}
-	return token
+	return token, pair
 }
 
 // identity is the name of a process in its fleet.

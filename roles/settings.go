@@ -109,6 +109,7 @@ func (o *originSettings) define(set *config.Set) {
 
 type gatewaySettings struct {
 	addr, peerAddr, adminAddr, advertise string
+	tls                                  tlsSettings
 	id                                   string
 	l1Bytes                              int64
 	template                             string
@@ -129,6 +130,8 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	if ownAdmin {
 		g.defineAdmin(set)
 	}
+	set.Secret(&g.tls.cert, "gateway.tls-cert", "certificate of the public listener, PEM, with those between it and its authority's; read again when it changes. Without it the listener is plain")
+	set.Secret(&g.tls.key, "gateway.tls-key", "private key of --gateway.tls-cert, PEM")
 	set.Text(&g.id, "gateway.id", "name", "", "identity, unique among the gateways; without it the host name")
 	set.Addr(&g.advertise, "gateway.advertise-addr", "peer address the others are told; without it the bound one")
 	g.defineMemory(set)
@@ -239,8 +242,12 @@ func (e *embeddedSettings) define(set *config.Set) {
 // securityArea is that of the secrets of eshop itself; every other one belongs to a server.
 const securityArea = "Security"
 
+// tlsSettings are the files of one pair.
+type tlsSettings struct{ cert, key, ca string }
+
 type securitySettings struct {
 	adminTokenFile, clusterTokenFile string
+	cluster                          tlsSettings
 }
 
 func (s *securitySettings) defineAdmin(set *config.Set) {
@@ -250,7 +257,10 @@ func (s *securitySettings) defineAdmin(set *config.Set) {
 
 func (s *securitySettings) defineCluster(set *config.Set) {
 	set.Area(securityArea)
-	set.Secret(&s.clusterTokenFile, "cluster.token-file", "file that holds the token gateways and cache processes show each other; needed beyond loopback")
+	set.Secret(&s.clusterTokenFile, "cluster.token-file", "file that holds the token gateways and cache processes show each other; it, or --cluster.tls-cert, is needed beyond loopback")
+	set.Secret(&s.cluster.cert, "cluster.tls-cert", "certificate that gateways and cache processes show each other, PEM; read again when it changes. Without it they speak plain HTTP")
+	set.Secret(&s.cluster.key, "cluster.tls-key", "private key of --cluster.tls-cert, PEM")
+	set.Text(&s.cluster.ca, "cluster.tls-ca", "file", "", "authorities of which the others' certificates must be, PEM; read again when it changes")
 }
 
 type processSettings struct {

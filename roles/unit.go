@@ -138,7 +138,7 @@ func (s *settings) unitFile(role command) (string, error) {
 	set, _, _ := role.flags()
 	for _, row := range set.Rows() {
 		if row.Secret {
-			unit.Secrets = append(unit.Secrets, systemd.Secret{ID: credential(row.Name), Variable: config.EnvName(row.Name), Needed: row.Area == securityArea})
+			unit.Secrets = append(unit.Secrets, systemd.Secret{ID: credential(row.Name), Variable: config.EnvName(row.Name), Needed: strings.HasSuffix(row.Name, ".token-file")})
 		}
 	}
 	return unit.Text()

@@ -35,6 +35,8 @@ type ClientConfig struct {
 	Timeout time.Duration
 	// Connections kept to one member (default 64).
 	Connections int
+	// Dial connects to a member within a time (default: plain TCP).
+	Dial func(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error)
 }
 
 // Deps are the client's collaborators.
@@ -63,18 +65,25 @@ func NewClient(cfg ClientConfig, members Members, deps Deps) *Client {
 	if cfg.Connections <= 0 {
 		cfg.Connections = 64
 	}
+	if cfg.Dial == nil {
+		cfg.Dial = func(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error) {
+			return (&net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", addr)
+		}
+	}
 	if deps.Log == nil {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	return &Client{cfg: cfg, members: members, log: deps.Log,
-		http:   newHTTP(cfg.Connections*4, cfg.Connections, cfg.Timeout),
-		pings:  newHTTP(4, 1, probeTimeout),
+		http:   newHTTP(cfg, cfg.Connections*4, cfg.Connections, cfg.Timeout),
+		pings:  newHTTP(cfg, 4, 1, probeTimeout),
 		probes: coalesce.New[ring.Member, struct{}](coalesce.Config{Timeout: probeTimeout})}
 }
 
-func newHTTP(connections, idle int, timeout time.Duration) *http.Client {
+func newHTTP(cfg ClientConfig, connections, idle int, timeout time.Duration) *http.Client {
 	tr := &http.Transport{
-		DialContext:         (&net.Dialer{Timeout: 500 * time.Millisecond, KeepAlive: 15 * time.Second}).DialContext,
+		DialContext: func(ctx context.Context, _, addr string) (net.Conn, error) {
+			return cfg.Dial(ctx, addr, 500*time.Millisecond)
+		},
 		MaxConnsPerHost:     connections,
 		MaxIdleConnsPerHost: idle,
 		IdleConnTimeout:     90 * time.Second,

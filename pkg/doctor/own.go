@@ -13,11 +13,12 @@ import (
 type Own struct {
 	// Problems are those that keep a role from starting, each with its flag.
 	Problems []string
-	// Internal listeners want the cluster token when others can reach them, Admin
+	// Internal listeners want the cluster token or certificates when others can reach them, Admin
 	// listeners are best kept from others; as "--gateway.peer-addr :8081". Those
 	// on loopback are not listed.
 	Internal, Admin          []string
 	ClusterToken, AdminToken bool     // a file is named
+	ClusterTLS               bool     // a certificate is
 	Secrets                  []Secret // files that hold something secret
 	// Memory is what the caches and counters of all roles may take together,
 	// Connections those that one gateway lets in.
@@ -43,9 +44,11 @@ func (d *doctor) own(_ context.Context, n *notes) {
 		n.ok("cluster-token", "the listeners between roles are on loopback")
 	case o.ClusterToken:
 		n.ok("cluster-token", "is demanded at %s", some(o.Internal))
+	case o.ClusterTLS:
+		n.ok("cluster-token", "a certificate is demanded in its place at %s", some(o.Internal))
 	default:
 		n.say(fail("whoever reaches it reads and fills the fleet's memory; the roles refuse to start so", "(umask 077; head -c 32 /dev/urandom | base64 > /etc/eshop/cluster-token)    # on one machine, copy it to the others, and set --cluster.token-file"),
-			"cluster-token", "no --cluster.token-file, and others can reach %s", some(o.Internal))
+			"cluster-token", "neither --cluster.token-file nor --cluster.tls-cert, and others can reach %s", some(o.Internal))
 	}
 	switch {
 	case len(o.Admin) > 0:

@@ -8,10 +8,12 @@ package all
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -113,7 +115,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 	group.Add("hotcount", lifecycle.Started(h.Run))
 	group.Add("gateway", lifecycle.Started(g.Run))
 	if cfg.DemoTraffic {
-		group.Add("demonstration traffic", lifecycle.Started(func(ctx context.Context) error { return demonstrate(ctx, g, ready, deps.Log) }))
+		group.Add("demonstration traffic", lifecycle.Started(func(ctx context.Context) error { return demonstrate(ctx, g, cfg.Gateway.TLS.Given(), ready, deps.Log) }))
 	}
 	group.Add("announcement", lifecycle.Started(func(ctx context.Context) error {
 		if ready.Wait(ctx) == nil {
@@ -165,11 +167,20 @@ func addresses(adm *admin.Server, c *cache.Role, g *gateway.Role, s *embedded.Se
 
 // demonstrate sends traffic once everything is ready, so that the dashboard has
 // something to show: many products now and then, and one at a time that turns hot.
-func demonstrate(ctx context.Context, g *gateway.Role, ready *lifecycle.Ready, log *slog.Logger) error {
+func demonstrate(ctx context.Context, g *gateway.Role, tlsOn bool, ready *lifecycle.Ready, log *slog.Logger) error {
 	if ready.Wait(ctx) != nil {
 		return nil
 	}
-	load, err := traffic.New(traffic.Config{URL: "http://" + g.Addr() + "/product?productId=%d", Products: 1000}, traffic.Deps{Log: log})
+	deps := traffic.Deps{Log: log}
+	scheme := "http"
+	if tlsOn {
+		// Nothing is to be kept secret, and nobody else is at the address that this process has bound.
+		scheme = "https"
+		transport := &http.Transport{TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, InsecureSkipVerify: true}, MaxConnsPerHost: 16, MaxIdleConnsPerHost: 16}
+		defer transport.CloseIdleConnections()
+		deps.Transport = transport
+	}
+	load, err := traffic.New(traffic.Config{URL: scheme + "://" + g.Addr() + "/product?productId=%d", Products: 1000}, deps)
 	if err != nil {
 		return fmt.Errorf("set up the demonstration traffic: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
+	"eshop/pkg/certificate"
 	"eshop/pkg/coalesce"
 	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
@@ -61,6 +62,7 @@ type Role struct {
 	auditor       *audit.Auditor
 	metrics       *metrics
 
+	cluster  *certificate.Source // of the listener; nil: plain
 	server   *http.Server
 	listener net.Listener
 }
@@ -83,6 +85,9 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		refreshes: make(chan *entry, refreshQueue), announcements: make(chan catalog.Invalidation, announceQueue)}
 	var err error
 	fail := func(what string, err error) (*Role, error) { return nil, fmt.Errorf("set up %s: %w", what, err) }
+	if r.cluster, err = certificate.New(cfg.Cluster, certificate.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {
+		return nil, err
+	}
 	if r.heap, err = newHeap(cfg.L1Bytes, cfg.NegativeBytes); err != nil {
 		return fail("the heap tier", err)
 	}
@@ -147,8 +152,12 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	return r, nil
 }
 
-// Listen binds --cache.addr. Requests are answered once Run is running.
+// Listen binds --cache.addr and reads the certificate. Requests are answered once
+// Run is running.
 func (r *Role) Listen() error {
+	if err := r.cluster.Load(); err != nil {
+		return err
+	}
 	l, err := net.Listen("tcp", r.cfg.Addr)
 	if err != nil {
 		return fmt.Errorf("listen on --cache.addr %s: %w", r.cfg.Addr, err)
@@ -168,7 +177,7 @@ func (r *Role) Addr() string { return r.listener.Addr().String() }
 
 // Addresses lists the role's listeners, for Announce.
 func (r *Role) Addresses() []lifecycle.Address {
-	return []lifecycle.Address{{What: "cache", URL: "http://" + r.Addr() + "/v1/doc/product/1"}}
+	return []lifecycle.Address{{What: "cache", URL: r.cluster.Scheme() + "://" + r.Addr() + "/v1/doc/product/1"}}
 }
 
 // Run serves until ctx ends. It returns when every goroutine of the role has.
@@ -183,6 +192,7 @@ func (r *Role) Run(ctx context.Context) error {
 	g := lifecycle.New(lifecycle.Config{}, lifecycle.Deps{Log: r.log})
 	// None waits for another: a dependency may come later, and /-/ready tells.
 	g.Add("readiness", lifecycle.Started(r.watchReady))
+	g.Add("certificate between roles", lifecycle.Started(r.cluster.Run))
 	g.Add("zookeeper", lifecycle.Started(r.zk.Run))
 	g.Add("degrade switches", lifecycle.Started(r.followSwitches))
 	g.Add("producer", lifecycle.Started(r.producer.Run))
@@ -210,7 +220,9 @@ func (r *Role) serve(ctx context.Context) error {
 		r.server.Shutdown(drain) // a late request is cut off with its connection
 		r.server.Close()
 	})
-	err := r.server.Serve(bound(r.listener))
+	// Above the bounds: a connection counts before its handshake, which the server
+	// makes within its time for a request's head.
+	err := r.server.Serve(r.cluster.Listener(bound(r.listener)))
 	if !stop() {
 		<-stopped
 	}

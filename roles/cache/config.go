@@ -12,6 +12,7 @@ import (
 
 	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
+	"eshop/pkg/certificate"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
@@ -27,8 +28,10 @@ type Config struct {
 	// Addr the role listens on (":8082"); AdvertiseAddr is what gateways are
 	// told (default: the bound address, with the host's name for an unspecified one).
 	Addr, AdvertiseAddr string
-	// ClusterToken every caller must present; required when Addr is not loopback.
+	// ClusterToken every caller must present, Cluster the pair for mutual TLS between
+	// roles: one of them at least is required when Addr is not loopback.
 	ClusterToken string
+	Cluster      certificate.Config
 
 	// L1Bytes bounds the heap tier (128 MiB), NegativeBytes the ids known to be
 	// absent (8 MiB).
@@ -121,8 +124,8 @@ func (c *Config) complete() error {
 	}
 	if _, _, err := net.SplitHostPort(c.Addr); err != nil {
 		bad = append(bad, fmt.Errorf("--cache.addr %q is not host:port: %w", c.Addr, err))
-	} else if c.ClusterToken == "" && !membership.OnLoopback(c.Addr) {
-		bad = append(bad, fmt.Errorf("--cache.addr %q is reachable from other machines: set --cluster.token-file, or listen on 127.0.0.1", c.Addr))
+	} else if c.ClusterToken == "" && !c.Cluster.Given() && !membership.OnLoopback(c.Addr) {
+		bad = append(bad, fmt.Errorf("--cache.addr %q is reachable from other machines: set --cluster.token-file or --cluster.tls-cert, or listen on 127.0.0.1", c.Addr))
 	}
 	if c.PrewarmTop < 1 || c.PrewarmTop > maxPlan {
 		bad = append(bad, fmt.Errorf("a prewarm of %d products is not possible: 1 to %d", c.PrewarmTop, maxPlan))

@@ -6,7 +6,7 @@ import "eshop/pkg/lifecycle"
 func (r *Role) Addresses() []lifecycle.Address {
 	first := r.cat.Pages()[0]
 	return []lifecycle.Address{
-		{What: first.Name + " pages", URL: "http://" + r.Addr() + first.Path + "?" + first.Param + "=1"},
-		{What: "gateway peers", URL: "http://" + r.PeerAddr() + "/"},
+		{What: first.Name + " pages", URL: r.tls.Scheme() + "://" + r.Addr() + first.Path + "?" + first.Param + "=1"},
+		{What: "gateway peers", URL: r.cluster.Scheme() + "://" + r.PeerAddr() + "/"},
 	}
 }

@@ -14,6 +14,7 @@ import (
 	"eshop/pkg/admin"
 	"eshop/pkg/admission"
 	"eshop/pkg/catalog"
+	"eshop/pkg/certificate"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
@@ -29,9 +30,13 @@ type Config struct {
 	// gateways (":8081"). AdvertiseAddr is the peer address others are told
 	// (default: the bound one, with the host's name for an unspecified one).
 	Addr, PeerAddr, AdvertiseAddr string
-	// ClusterToken every internal caller must present; required when PeerAddr
-	// is not loopback.
+	// TLS is the pair of the public listener; without it that is plain.
+	TLS certificate.Config
+	// ClusterToken every internal caller must present, Cluster the pair for mutual
+	// TLS between roles: one of them at least is required when PeerAddr is not
+	// loopback.
 	ClusterToken string
+	Cluster      certificate.Config
 
 	// L1Bytes bounds pages, documents and negative entries together (256 MiB).
 	L1Bytes int64
@@ -172,8 +177,8 @@ func (c *Config) complete() error {
 	}
 	if _, _, err := net.SplitHostPort(c.PeerAddr); err != nil {
 		say("--gateway.peer-addr %q is not host:port: %w", c.PeerAddr, err)
-	} else if c.ClusterToken == "" && !membership.OnLoopback(c.PeerAddr) {
-		say("--gateway.peer-addr %q is reachable from other machines: set --cluster.token-file, or listen on 127.0.0.1", c.PeerAddr)
+	} else if c.ClusterToken == "" && !c.Cluster.Given() && !membership.OnLoopback(c.PeerAddr) {
+		say("--gateway.peer-addr %q is reachable from other machines: set --cluster.token-file or --cluster.tls-cert, or listen on 127.0.0.1", c.PeerAddr)
 	}
 	c.Limits.checkClients(say)
 	return errors.Join(append(bad, c.checkMemory(admission.MemoryLimit()))...)

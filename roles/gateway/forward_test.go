@@ -156,7 +156,7 @@ func TestSlowOwnerIsNotEjected(t *testing.T) {
 	defer close(release)
 	// One connection: the requests leave none for a probe, and the second one
 	// finds none for itself.
-	a.hosts, a.cfg.PeerTimeout = newHosts(1, 50*time.Millisecond), 100*time.Millisecond
+	a.hosts, a.cfg.PeerTimeout = newHosts(1, 50*time.Millisecond, plainDial), 100*time.Millisecond
 	done := make(chan bool)
 	go func() {
 		defer close(done)
@@ -251,7 +251,7 @@ func TestOwnTroublesEjectNobody(t *testing.T) {
 // Every connection to a stopped peer is taken; the probe has its own and finds out.
 func TestProbeHasItsOwnConnections(t *testing.T) {
 	g := newRig(t, nil)
-	g.hosts = newHosts(1, 0)
+	g.hosts = newHosts(1, 0, plainDial)
 	l, err := net.Listen("tcp", "127.0.0.1:0") // accepted by the kernel, answered by nobody
 	if err != nil {
 		t.Fatal(err)

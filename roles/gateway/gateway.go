@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"math"
@@ -12,6 +13,7 @@ import (
 
 	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
+	"eshop/pkg/certificate"
 	"eshop/pkg/coalesce"
 	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
@@ -82,7 +84,8 @@ type Role struct {
 	auditor    *audit.Auditor
 
 	passed                 passed
-	fast, peerFast         *fastpath.Listener // below the listeners
+	tls, cluster           *certificate.Source // of the public listener, and between roles; nil: plain
+	fast, peerFast         *fastpath.Listener  // below the listeners
 	listener, peerListener net.Listener
 }
 
@@ -106,7 +109,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	r.gateways = membership.New(membership.Config{Role: "gateway", Self: r.self, JoinWhen: r.warm.done, Probe: r.probe}, membership.Deps{Log: r.log, Session: r.zk})
 	r.peers = r.gateways
 	r.degraded.client = degrade.New(degrade.Deps{Session: r.zk, Log: r.log})
-	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout}, r.cacheRing, docapi.Deps{Log: r.log})
+	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout, Dial: r.cluster.Dial}, r.cacheRing, docapi.Deps{Log: r.log})
 	r.source = gatedSource{r.docs, r.overload.cache}
 	r.subscriber, err = invalidation.NewSubscriber(
 		invalidation.Config{Kafka: r.cfg.Kafka, Topic: r.cfg.TopicInvalidate, MaxStaleness: r.cfg.MaxStaleness},
@@ -150,7 +153,7 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	}
 	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID), passed: passed{deps.Public, deps.Peer},
 		router: newRouter(deps.Catalog), headers: newHeaders(), checks: newBucket(cfg.RevalidateRate),
-		hosts: newHosts(cfg.Limits.PeerCalls, 0), probes: newHosts(8, 0), tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
+		tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
 	r.base, r.end = context.WithCancel(context.Background())
 	r.refresh = &refresher{role: r, queue: make(chan job, cfg.RefreshQueue)}
 	waiting := coalesce.Config{Timeout: cfg.LoadTimeout, MaxWaiters: cfg.Limits.Waiting, MaxPerKey: cfg.Limits.WaitingPerPage}
@@ -158,6 +161,14 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	r.peers = nobody{}
 	r.trusted.Store(math.MaxInt64)
 	var err error
+	certificates := certificate.Deps{Log: r.log, Registry: deps.Registry}
+	if r.tls, err = certificate.New(cfg.TLS, certificates); err != nil {
+		return nil, err
+	}
+	if r.cluster, err = certificate.New(cfg.Cluster, certificates); err != nil {
+		return nil, err
+	}
+	r.hosts, r.probes = newHosts(cfg.Limits.PeerCalls, 0, r.cluster.Dial), newHosts(8, 0, r.cluster.Dial)
 	if r.l1, err = newL1(cfg.L1Bytes); err != nil {
 		return nil, fmt.Errorf("set up the heap tier: %w", err)
 	}
@@ -198,15 +209,19 @@ type nobody struct{}
 func (nobody) Ring() *ring.Ring    { return nil }
 func (nobody) Eject(string, error) {}
 
-// Listen binds both listeners and reads the user's template. Run calls it when
-// it was not called before; calling it first makes the addresses known, and an
-// occupied port or a broken template an error, before anything else starts.
+// Listen binds both listeners and reads the user's template and the certificates.
+// Run calls it when it was not called before; calling it first makes the addresses
+// known, and an occupied port or a broken file an error, before anything else
+// starts.
 func (r *Role) Listen() error {
 	if r.listener != nil {
 		return nil
 	}
 	if err := r.views.load(); err != nil {
 		return fmt.Errorf("--gateway.template: %w", err)
+	}
+	if err := errors.Join(r.tls.Load(), r.cluster.Load()); err != nil {
+		return err
 	}
 	l, err := r.open(r.passed.public, "public", r.cfg.Addr)
 	if err != nil {
@@ -217,7 +232,8 @@ func (r *Role) Listen() error {
 		l.Close()
 		return fmt.Errorf("listen for peers on %s (--gateway.peer-addr): %w", r.cfg.PeerAddr, err)
 	}
-	r.fast, r.peerFast = r.fastpath(l, r.answerHit), r.fastpath(p, r.answerPeer)
+	r.fast = r.fastpath(r.tls.Listener(l), r.answerHit, r.clientRefused)
+	r.peerFast = r.fastpath(r.cluster.Listener(p), r.answerPeer, r.peerRefused)
 	r.listener, r.peerListener = r.overload.bound(r.cfg.Limits, r.fast, r.peerFast)
 	return nil
 }
@@ -258,6 +274,8 @@ func (r *Role) Run(ctx context.Context) error {
 	// Unreachable servers are waited for, not fatal.
 	add := func(name string, run func(context.Context) error) { g.Add(name, lifecycle.Started(run)) }
 	add("templates", func(ctx context.Context) error { r.views.run(ctx); return nil })
+	add("certificate", r.tls.Run)
+	add("certificate between roles", r.cluster.Run)
 	add("zookeeper", r.zk.Run)
 	add("degrade switches", r.degraded.run)
 	add("cache members", r.cacheRing.Run)

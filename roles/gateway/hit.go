@@ -10,11 +10,12 @@ import (
 	"eshop/pkg/fastpath"
 )
 
-// fastpath puts quick answers from L1 before a listener's server.
-func (r *Role) fastpath(l net.Listener, answer func(*fastpath.Request, *fastpath.Answer) bool) *fastpath.Listener {
+// fastpath puts quick answers from L1 before a listener's server. failed is told of
+// TLS handshakes that did not succeed.
+func (r *Role) fastpath(l net.Listener, answer func(*fastpath.Request, *fastpath.Answer) bool, failed func(net.Addr, error)) *fastpath.Listener {
 	limits := r.cfg.Limits
 	return fastpath.Listen(l, fastpath.Config{Answer: answer, IdleTimeout: limits.IdleTimeout, ReadTimeout: limits.ReadTimeout,
-		WriteTimeout: limits.WriteTimeout})
+		WriteTimeout: limits.WriteTimeout, HandshakeFailed: failed})
 }
 
 // answerHit answers a request with a page that L1 has and that needs no look

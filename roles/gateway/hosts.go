@@ -22,6 +22,7 @@ const maxPeerBody = 32 << 20
 type hosts struct {
 	connections int           // to one peer at most, and requests of all kinds under way to it
 	wait        time.Duration // for a connection of the pool; 0: none
+	dial        dial
 
 	questions sync.Pool // of *question
 	work      sync.WaitGroup
@@ -31,6 +32,9 @@ type hosts struct {
 	mu sync.Mutex
 	m  map[string]*host
 }
+
+// dial connects to a peer within a time, which the TLS between roles may go beyond.
+type dial func(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error)
 
 type host struct {
 	pool  *fasthttp.HostClient
@@ -50,8 +54,8 @@ func (c *host) enter() bool {
 
 func (c *host) leave() { c.calls.Add(-1) }
 
-func newHosts(connections int, wait time.Duration) *hosts {
-	h := &hosts{connections: connections, wait: wait, m: map[string]*host{}}
+func newHosts(connections int, wait time.Duration, dial dial) *hosts {
+	h := &hosts{connections: connections, wait: wait, dial: dial, m: map[string]*host{}}
 	h.questions.New = func() any { return &question{done: make(chan struct{}, 1)} }
 	h.ctx, h.end = context.WithCancel(context.Background())
 	return h
@@ -72,10 +76,10 @@ func (h *hosts) host(addr string) *host {
 			Addr: addr, MaxConns: h.connections, MaxConnWaitTimeout: h.wait, MaxIdleConnDuration: 10 * time.Second,
 			MaxIdemponentCallAttempts: 2, // a kept connection may have been closed by the other side
 			MaxResponseBodySize:       maxPeerBody, NoDefaultUserAgentHeader: true, DisablePathNormalizing: true,
-			Dial: func(addr string) (net.Conn, error) { return net.DialTimeout("tcp", addr, dialTimeout) },
+			Dial: func(addr string) (net.Conn, error) { return h.dial(h.ctx, addr, dialTimeout) },
 		}}
 		for range min(maxPipes, runtime.GOMAXPROCS(0)) {
-			c.pipes = append(c.pipes, newPipe(addr, h.connections))
+			c.pipes = append(c.pipes, newPipe(addr, h.connections, h.dial))
 		}
 		h.m[addr] = c
 	}

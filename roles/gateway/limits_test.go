@@ -3,6 +3,7 @@ package gateway
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -33,13 +34,16 @@ func public(t *testing.T, g *rig) string {
 // say sends raw bytes and reads one answer.
 func say(t *testing.T, addr, text string) *http.Response {
 	t.Helper()
-	c, err := net.Dial("tcp", addr)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { c.Close() })
-	if err := c.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
+	return transport{}.say(t, addr, text)
+}
+
+func (over transport) say(t *testing.T, addr, text string) *http.Response {
+	t.Helper()
+	c := over.dial(t, addr)
+	if h, ok := c.(*tls.Conn); ok && text == "" {
+		if err := h.HandshakeContext(t.Context()); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := io.WriteString(c, text); err != nil {
 		t.Fatal(err)
@@ -52,9 +56,15 @@ func say(t *testing.T, addr, text string) *http.Response {
 	return resp
 }
 
-func TestPublicListener(t *testing.T) {
+func TestPublicListener(t *testing.T) { overBoth(t, publicListener) }
+
+func publicListener(t *testing.T, over transport) {
 	g := newRig(t, func(c *Config, _ *Deps) {
+		c.TLS = over.pair
 		c.Limits = Limits{HeaderBytes: 4096, BodyBytes: 1024, ReadTimeout: 300 * time.Millisecond}
+		if over.client != nil {
+			c.Limits.ReadTimeout = 3 * time.Second // a handshake on a busy machine
+		}
 	})
 	addr := public(t, g)
 	const end = " HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -72,7 +82,7 @@ func TestPublicListener(t *testing.T) {
 		{"a client that stops in the middle", "GET /product/7 HTTP/1.1\r\nHos", 408},
 		{"a connection opened in advance", "", 408},
 	} {
-		if got := say(t, addr, c.request).StatusCode; got != c.want {
+		if got := over.say(t, addr, c.request).StatusCode; got != c.want {
 			t.Errorf("%s: %d, want %d", c.name, got, c.want)
 		}
 	}
@@ -81,8 +91,8 @@ func TestPublicListener(t *testing.T) {
 			t.Errorf("%v answers counted as %d, want %v", got, code, want)
 		}
 	}
-	head := say(t, addr, "HEAD /product/7"+end)
-	get := say(t, addr, "GET /product/7"+end)
+	head := over.say(t, addr, "HEAD /product/7"+end)
+	get := over.say(t, addr, "GET /product/7"+end)
 	body, err := io.ReadAll(get.Body)
 	if err != nil || int64(len(body)) != get.ContentLength {
 		t.Errorf("a page of %d bytes says it has %d (%v)", len(body), get.ContentLength, err)
@@ -106,7 +116,7 @@ func TestStopBeforeServe(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
 		done := make(chan error, 1)
-		fast := g.fastpath(l, g.answerHit)
+		fast := g.fastpath(l, g.answerHit, nil)
 		go func() { done <- g.serveOn(ctx, g.publicServer(), fast, fast, "public") }()
 		select {
 		case err := <-done:

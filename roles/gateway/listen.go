@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
 	"time"
@@ -91,7 +92,11 @@ func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, 
 	}
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
-	r.log.Info(name+" listener is open", "url", "http://"+l.Addr().String()+"/")
+	scheme := r.tls.Scheme()
+	if name == "peer" {
+		scheme = r.cluster.Scheme()
+	}
+	r.log.Info(name+" listener is open", "url", scheme+"://"+l.Addr().String()+"/")
 	select {
 	case err := <-served:
 		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
@@ -129,4 +134,20 @@ func untilClosed(l net.Listener, limit time.Duration) {
 	for end := time.Now().Add(limit); counting.Open() > 0 && time.Now().Before(end); {
 		<-tick.C
 	}
+}
+
+// clientRefused is told of a connection of the public on which TLS did not come
+// about: scanners, for the most part.
+func (r *Role) clientRefused(from net.Addr, err error) {
+	r.metrics.handshakesFailed.Inc()
+	r.log.Debug("a TLS handshake with a client failed", "client", from.String(), "err", err)
+}
+
+// peerRefused is the same for the peer listener, which strangers should not reach.
+func (r *Role) peerRefused(from net.Addr, err error) {
+	r.metrics.peerHandshakesFailed.Inc()
+	if errors.Is(err, io.EOF) { // it said nothing: a probe of the port
+		return
+	}
+	r.log.Warn("a TLS handshake with another gateway failed", "gateway", from.String(), "err", err)
 }

@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"eshop/pkg/certificate"
 	"eshop/pkg/lab"
 	"eshop/pkg/lifecycle"
 )
@@ -57,7 +58,7 @@ func (v *visitor) answered(what string, last bool) {
 }
 
 // process is a gateway that was passed the socket.
-func process(t *testing.T, socket net.Listener, ready *lifecycle.Ready) (g *rig, stop func()) {
+func process(t *testing.T, socket net.Listener, ready *lifecycle.Ready, pair certificate.Config) (g *rig, stop func()) {
 	t.Helper()
 	f, err := socket.(*net.TCPListener).File()
 	if err != nil {
@@ -68,7 +69,7 @@ func process(t *testing.T, socket net.Listener, ready *lifecycle.Ready) (g *rig,
 	if err != nil {
 		t.Fatal(err)
 	}
-	g = newRig(t, func(_ *Config, d *Deps) { d.Public, d.Ready = l, ready })
+	g = newRig(t, func(c *Config, d *Deps) { c.TLS, d.Public, d.Ready = pair, l, ready })
 	if err := g.Listen(); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func TestPassedListener(t *testing.T) {
 	ready.Set("kafka", false, "not yet")
 	early := visit(t, addr)
 	early.send()
-	first, stop := process(t, socket, &ready)
+	first, stop := process(t, socket, &ready, certificate.Config{})
 	for range 20 {
 		if n := first.overload.open(); n != 0 {
 			t.Fatalf("it has accepted %d connections before it is ready", n)
@@ -146,7 +147,7 @@ func TestPassedListener(t *testing.T) {
 
 	next := visit(t, addr) // while there is no process at all
 	next.send()
-	process(t, socket, &ready)
+	process(t, socket, &ready, certificate.Config{})
 	next.answered("a connection between two processes", false)
 	next.Close() // or the second one would wait for it
 }
@@ -181,9 +182,11 @@ func (nowhere) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1),
 
 // While a listener stops, no client that keeps its connection busy loses an answer: whatever the server
 // answers last on a connection says that it is the last. The fast path has nothing to do with these.
-func TestStopTellsEveryClient(t *testing.T) {
+func TestStopTellsEveryClient(t *testing.T) { overBoth(t, stopTellsEveryClient) }
+
+func stopTellsEveryClient(t *testing.T, over transport) {
 	for range 5 {
-		g := newRig(t, nil)
+		g := newRig(t, func(c *Config, _ *Deps) { c.TLS = over.pair })
 		if err := g.Listen(); err != nil {
 			t.Fatal(err)
 		}
@@ -193,13 +196,14 @@ func TestStopTellsEveryClient(t *testing.T) {
 		var clients sync.WaitGroup
 		var answers atomic.Int64
 		for range 8 {
-			v := visit(t, g.Addr())
+			v := over.dial(t, g.Addr())
+			r := bufio.NewReader(v)
 			clients.Go(func() {
 				for i := 0; ; i++ {
 					_, err := io.WriteString(v, "GET /unknown HTTP/1.1\r\nHost: x\r\n\r\n")
 					var resp *http.Response
 					if err == nil {
-						resp, err = http.ReadResponse(v.r, nil)
+						resp, err = http.ReadResponse(r, nil)
 					}
 					if err != nil {
 						t.Errorf("request %d: %v", i, err)

@@ -61,6 +61,7 @@ type metrics struct {
 	forwarded, forwardFailed, forwardBelowFloor       prometheus.Counter
 	templateLoads, templateErrors                     prometheus.Counter
 	hotLoads, hotLoadsFailed, hotDropped              prometheus.Counter
+	handshakesFailed, peerHandshakesFailed            prometheus.Counter
 
 	repairs *invalidation.Repairs
 }
@@ -93,6 +94,8 @@ func newMetrics(r *Role, reg prometheus.Registerer) (*metrics, error) {
 		{&m.hotLoads, "gateway_hot_loads_total", "Hot products loaded, when they became hot and when they changed."},
 		{&m.hotLoadsFailed, "gateway_hot_load_failures_total", "Such loads that failed; they are tried again while the product is hot."},
 		{&m.hotDropped, "gateway_hot_dropped_total", "Pages dropped because their product cooled and another gateway owns it."},
+		{&m.handshakesFailed, "gateway_tls_handshakes_failed_total", "Connections of clients on which TLS did not come about."},
+		{&m.peerHandshakesFailed, "gateway_peer_tls_handshakes_failed_total", "Connections to the peer listener on which TLS did not come about, for want of an accepted certificate mostly."},
 	} {
 		*c.to = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_" + c.name, Help: c.help})
 		all = append(all, *c.to)

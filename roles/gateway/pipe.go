@@ -25,6 +25,7 @@ import (
 // that.
 type pipe struct {
 	addr string
+	dial dial
 
 	mu       sync.Mutex
 	conn     net.Conn // nil: not connected
@@ -63,8 +64,8 @@ const (
 	peerBuffer = 32 << 10
 )
 
-func newPipe(addr string, calls int) *pipe {
-	return &pipe{addr: addr, asked: make(chan *question, calls)}
+func newPipe(addr string, calls int, dial dial) *pipe {
+	return &pipe{addr: addr, dial: dial, asked: make(chan *question, calls)}
 }
 
 // ask sends what request appends to its argument and waits for the answer, for
@@ -126,7 +127,7 @@ func (p *pipe) flush(work *sync.WaitGroup) {
 // run connects, reads answers until the connection fails or ctx ends, and fails
 // what is left then.
 func (p *pipe) run(ctx context.Context) {
-	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", p.addr)
+	conn, err := p.dial(ctx, p.addr, dialTimeout)
 	p.mu.Lock()
 	p.dialing = false
 	if err != nil {

@@ -149,7 +149,7 @@ func TestPipeFails(t *testing.T) {
 				}
 				return c.reply, c.err
 			})
-			h := newHosts(512, 0)
+			h := newHosts(512, 0, plainDial)
 			t.Cleanup(h.close)
 			p := piped(t, h, addr)
 			first := p.connection()
@@ -198,7 +198,7 @@ func TestPipeKeepsTheOrder(t *testing.T) {
 		path := strings.Fields(request)[1]
 		return fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(path), path), nil
 	})
-	h := newHosts(512, 0)
+	h := newHosts(512, 0, plainDial)
 	t.Cleanup(h.close)
 	piped(t, h, addr)
 	var all sync.WaitGroup
@@ -224,7 +224,7 @@ func TestPipeKeepsTheOrder(t *testing.T) {
 // A connection on which nothing is asked is kept, whatever the last deadline was.
 func TestPipeOutlivesADeadline(t *testing.T) {
 	addr := scripted(t, func(int, string) (string, error) { return pong, nil })
-	h := newHosts(512, 0)
+	h := newHosts(512, 0, plainDial)
 	t.Cleanup(h.close)
 	p := piped(t, h, addr)
 	ask := func() {

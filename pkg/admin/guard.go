@@ -18,8 +18,8 @@ type tokenDigest struct {
 	sum [sha256.Size]byte
 }
 
-func digest(token string) tokenDigest {
-	return tokenDigest{set: token != "", sum: sha256.Sum256([]byte(token))}
+func digest(token string) *tokenDigest {
+	return &tokenDigest{set: token != "", sum: sha256.Sum256([]byte(token))}
 }
 
 // carriedBy reports whether the request carries the token, as a bearer token or as the password of
@@ -66,11 +66,12 @@ func (s *Server) read(pattern string, h http.Handler, open bool) {
 		panic("admin: " + pattern + " is not a read: use HandleChange")
 	}
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-		if open || overLoopback(r) || s.token.carriedBy(r, true) {
+		token := s.token.Load()
+		if open || overLoopback(r) || token.carriedBy(r, true) {
 			h.ServeHTTP(w, r)
 			return
 		}
-		if !s.token.set {
+		if !token.set {
 			http.Error(w, "no admin token is configured, so this is readable over loopback only: set --admin.token-file", http.StatusForbidden)
 			return
 		}
@@ -81,12 +82,13 @@ func (s *Server) read(pattern string, h http.Handler, open bool) {
 
 func (s *Server) guardChange(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		token := s.token.Load()
 		switch {
-		case !s.token.set:
-			http.Error(w, "no admin token is configured, so nothing can be changed here: set --admin.token-file and restart", http.StatusForbidden)
+		case !token.set:
+			http.Error(w, "no admin token is configured, so nothing can be changed here: set --admin.token-file, and reload by signal or restart", http.StatusForbidden)
 		case crossSite(r):
 			http.Error(w, "the request comes from another site's page", http.StatusForbidden)
-		case !s.token.carriedBy(r, false):
+		case !token.carriedBy(r, false):
 			w.Header().Set("WWW-Authenticate", `Bearer realm="eshop admin"`)
 			http.Error(w, "changes need the header Authorization: Bearer <admin token>", http.StatusUnauthorized)
 		default:

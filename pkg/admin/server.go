@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"eshop/pkg/catalog"
@@ -52,7 +53,7 @@ type Deps struct {
 type Server struct {
 	cfg     Config
 	deps    Deps
-	token   tokenDigest
+	token   atomic.Pointer[tokenDigest]
 	mux     *http.ServeMux
 	page    *template.Template
 	started time.Time
@@ -77,13 +78,17 @@ func New(cfg Config, deps Deps) *Server {
 		deps.Ready = &lifecycle.Ready{}
 	}
 	s := &Server{
-		cfg: cfg, deps: deps, token: digest(cfg.Token), mux: http.NewServeMux(),
+		cfg: cfg, deps: deps, mux: http.NewServeMux(),
 		page:    template.Must(template.New("status").Parse(statusTemplate)), // a constant: a test has parsed it
 		started: time.Now(),
 	}
+	s.SetToken(cfg.Token)
 	s.builtin()
 	return s
 }
+
+// SetToken changes Config.Token for requests to come.
+func (s *Server) SetToken(token string) { s.token.Store(digest(token)) }
 
 // Handle serves reads: GET and HEAD of pattern, a path of http.ServeMux with or without a leading
 // "GET ". The handler must not change anything. It panics when the pattern is taken or names another method.

@@ -190,17 +190,33 @@ func (g *Gate) leave(at *time.Time) {
 			g.usual += (took - g.usual) / 8
 		}
 	}
-	next := g.queue.oldest
-	if g.pressed(now) {
-		next = g.queue.newest
+	g.running--
+	g.grant(now)
+}
+
+// grant gives free slots to those whose turn it is. It wants g.mu held.
+func (g *Gate) grant(now time.Time) {
+	for g.running < g.cfg.Slots {
+		next := g.queue.oldest
+		if g.pressed(now) {
+			next = g.queue.newest
+		}
+		if next == nil {
+			return
+		}
+		g.queue.remove(next)
+		g.running++
+		next.granted = now
+		next.outcome <- nil
 	}
-	if next == nil {
-		g.running--
-		return
-	}
-	g.queue.remove(next)
-	next.granted = now
-	next.outcome <- nil
+}
+
+// SetSlots changes how many calls there may be at once (at least 1). Those under way above that go on.
+func (g *Gate) SetSlots(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cfg.Slots = max(1, n)
+	g.grant(time.Now())
 }
 
 // State is what a gate looks like at one moment.

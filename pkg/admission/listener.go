@@ -22,12 +22,19 @@ type ListenerConfig struct {
 // simpler, but would let those who hold the places keep everybody else waiting.
 type Listener struct {
 	net.Listener
-	cfg ListenerConfig
 
 	mu      sync.Mutex
+	cfg     ListenerConfig // Exempt is not changed
 	open    int
 	from    map[netip.Addr]int // has an entry only for addresses with a connection
 	refused atomic.Uint64
+}
+
+// SetLimits changes the two bounds for connections to come. Those that are open stay, however many they are.
+func (l *Listener) SetLimits(connections, perAddress int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cfg.Connections, l.cfg.PerAddress = connections, perAddress
 }
 
 // Limit returns l with bounds.
@@ -56,12 +63,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 
 // enter counts a connection; key is the zero address when it counts for none.
 func (l *Listener) enter(a netip.Addr) (key netip.Addr, ok bool) {
-	if l.cfg.PerAddress > 0 && a.IsValid() && !a.IsLoopback() && (l.cfg.Exempt == nil || !l.cfg.Exempt(a)) {
+	if a.IsValid() && !a.IsLoopback() && (l.cfg.Exempt == nil || !l.cfg.Exempt(a)) {
 		key = Network(a)
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cfg.Connections > 0 && l.open >= l.cfg.Connections || key.IsValid() && l.from[key] >= l.cfg.PerAddress {
+	all, each := l.cfg.Connections, l.cfg.PerAddress
+	if each <= 0 {
+		key = netip.Addr{}
+	}
+	if all > 0 && l.open >= all || key.IsValid() && l.from[key] >= each {
 		return key, false
 	}
 	l.open++

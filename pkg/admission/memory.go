@@ -40,9 +40,10 @@ const collectPause = time.Second
 // minutes away. So while memory is short and none has ended for a second, Run
 // makes one.
 type Memory struct {
-	cfg   MemoryConfig
-	short atomic.Bool
-	held  atomic.Int64
+	cfg    MemoryConfig
+	budget atomic.Int64 // MemoryConfig.Budget
+	short  atomic.Bool
+	held   atomic.Int64
 }
 
 // NewMemory returns a watcher that finds memory not to be short until Run runs.
@@ -50,7 +51,9 @@ func NewMemory(cfg MemoryConfig) *Memory {
 	cfg.Limit = cmp.Or(cfg.Limit, MemoryLimit())
 	cfg.High, cfg.Low = cmp.Or(cfg.High, 0.85), cmp.Or(cfg.Low, 0.75)
 	cfg.Every = cmp.Or(cfg.Every, 100*time.Millisecond)
-	return &Memory{cfg: cfg}
+	m := &Memory{cfg: cfg}
+	m.budget.Store(cfg.Budget)
+	return m
 }
 
 // MemoryLimit returns GOMEMLIMIT in bytes, 0 if there is none.
@@ -95,13 +98,16 @@ func (m *Memory) look(held int64) {
 	if m.cfg.Kept != nil {
 		held -= m.cfg.Kept()
 	}
-	share := float64(held) / float64(max(1, m.cfg.Limit-m.cfg.Budget))
+	share := float64(held) / float64(max(1, m.cfg.Limit-m.budget.Load()))
 	if m.short.Load() {
 		m.short.Store(share >= m.cfg.Low)
 	} else {
 		m.short.Store(share >= m.cfg.High)
 	}
 }
+
+// SetBudget changes what caches may hold.
+func (m *Memory) SetBudget(bytes int64) { m.budget.Store(bytes) }
 
 // Short reports whether memory is short: what costs more of it should be refused.
 func (m *Memory) Short() bool { return m.short.Load() }

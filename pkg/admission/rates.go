@@ -26,7 +26,7 @@ type RatesConfig struct {
 // Rates is a token bucket for each address. It is safe for concurrent use.
 type Rates struct {
 	cfg   RatesConfig
-	mu    sync.Mutex // over Spend: two that come at once must not both make a bucket
+	mu    sync.Mutex // over cfg and Spend: two that come at once must not both make a bucket
 	table *lru.Cache[netip.Addr, *rate.Limiter]
 }
 
@@ -52,6 +52,18 @@ func hashAddr(a netip.Addr) uint64 {
 	return h ^ h>>32
 }
 
+// SetLimits changes the rate and what can be saved up, for all addresses at once; what they owe they still owe.
+func (r *Rates) SetLimits(perSecond float64, burst int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.cfg.PerSecond, r.cfg.Burst = perSecond, burst
+	r.table.Range(func(_ netip.Addr, b *rate.Limiter) bool {
+		b.SetLimit(rate.Limit(perSecond))
+		b.SetBurst(burst)
+		return true
+	})
+}
+
 // Spent reports whether an address has nothing left, and when it will have. It
 // changes nothing.
 func (r *Rates) Spent(a netip.Addr, now time.Time) (wait time.Duration, spent bool) {
@@ -63,7 +75,7 @@ func (r *Rates) Spent(a netip.Addr, now time.Time) (wait time.Duration, spent bo
 	if missing <= 0 {
 		return 0, false
 	}
-	return time.Duration(missing / r.cfg.PerSecond * float64(time.Second)), true
+	return time.Duration(missing / float64(b.Limit()) * float64(time.Second)), true
 }
 
 // Spend takes one token from an address, one that it does not have too: what it

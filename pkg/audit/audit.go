@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -66,6 +67,7 @@ type Deps struct {
 // Auditor compares copies until its Run ends.
 type Auditor struct {
 	cfg     Config
+	rate    atomic.Int64 // Config.Rate
 	deps    Deps
 	log     *slog.Logger
 	metrics *metrics
@@ -97,6 +99,7 @@ func New(cfg Config, deps Deps) (*Auditor, error) {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	a := &Auditor{cfg: cfg, deps: deps, log: deps.Log, below: map[catalog.Key]suspicion{}}
+	a.SetRate(cfg.Rate)
 	var err error
 	if a.metrics, err = newMetrics(deps.Registry, deps.Layers); err != nil {
 		return nil, err
@@ -113,12 +116,11 @@ const maxRate = 10_000
 // maxPause is how long the auditor waits at most while Redis, or the origin, is away.
 const maxPause = 30 * time.Second
 
+// SetRate changes Config.Rate, from the next second on: 10,000 at most; negative: none.
+func (a *Auditor) SetRate(rate int) { a.rate.Store(int64(min(rate, maxRate))) }
+
 // Run compares copies, Rate of them once a second, until ctx ends.
 func (a *Auditor) Run(ctx context.Context) error {
-	if a.cfg.Rate < 0 {
-		<-ctx.Done()
-		return nil
-	}
 	timer := time.NewTimer(time.Second)
 	defer timer.Stop()
 	for pause := time.Second; ; {
@@ -127,7 +129,9 @@ func (a *Auditor) Run(ctx context.Context) error {
 			return nil
 		case <-timer.C:
 		}
-		if err := a.round(ctx); err != nil {
+		if a.rate.Load() < 0 {
+			pause = time.Second
+		} else if err := a.round(ctx); err != nil {
 			pause = min(2*pause, maxPause)
 		} else {
 			pause = time.Second

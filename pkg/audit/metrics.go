@@ -73,7 +73,7 @@ func (a *Auditor) Status() any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	s := a.status
-	s.Rate = max(0, a.cfg.Rate)
+	s.Rate = max(0, int(a.rate.Load()))
 	return s
 }
 

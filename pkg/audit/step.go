@@ -18,7 +18,7 @@ func (a *Auditor) round(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	// Copies are drawn before the read: Redis held them, or later ones, by then.
-	copies := a.deps.Heap.Sample(a.cfg.Rate)
+	copies := a.deps.Heap.Sample(int(a.rate.Load()))
 	began := time.Now()
 	master, err := a.read(ctx, a.keys(copies))
 	a.note(err)
@@ -88,7 +88,7 @@ func (a *Auditor) keys(copies []Copy) (keys []catalog.Key) {
 	for _, c := range copies {
 		add(c.Key)
 	}
-	for _, key := range a.seen.again(1 + a.cfg.Rate/4) {
+	for _, key := range a.seen.again(1 + int(a.rate.Load())/4) {
 		if a.deps.Spared == nil || !a.deps.Spared(key.Kind) {
 			add(key)
 		}

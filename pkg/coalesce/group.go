@@ -33,9 +33,8 @@ type Config struct {
 // callers and must not be changed by them. A Group is safe for concurrent use
 // and needs no closing: its goroutines are its running loads.
 type Group[K comparable, V any] struct {
-	cfg Config
-
 	mu      sync.Mutex
+	cfg     Config // Timeout is not changed
 	calls   map[K]*call[V]
 	waiters int
 	loads   int
@@ -112,6 +111,13 @@ func (g *Group[K, V]) Do(ctx context.Context, k K, fn func(ctx context.Context) 
 		}
 	}
 	return c.v, running, c.err
+}
+
+// SetMaxWaiters changes MaxWaiters, and MaxLoads to the same, for callers to come.
+func (g *Group[K, V]) SetMaxWaiters(n int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.cfg.MaxWaiters, g.cfg.MaxLoads = n, n
 }
 
 // Forget lets the next caller of k start a load of its own instead of joining

@@ -364,3 +364,26 @@ func BenchmarkDo(b *testing.B) {
 		}
 	}
 }
+
+func TestMaxWaitersCanBeChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := coalesce.New[string, string](coalesce.Config{MaxWaiters: 1})
+		var runs atomic.Int32
+		first := call(g, t.Context(), "a", after(time.Second, "v", &runs))
+		synctest.Wait()
+		if r := call(g, t.Context(), "b", after(time.Second, "v", &runs))(); !errors.Is(r.err, coalesce.ErrOverloaded) {
+			t.Errorf("a second caller: got %+v, want ErrOverloaded", r)
+		}
+		g.SetMaxWaiters(2)
+		second := call(g, t.Context(), "b", after(time.Second, "v", &runs))
+		synctest.Wait()
+		if r := call(g, t.Context(), "c", after(time.Second, "v", &runs))(); !errors.Is(r.err, coalesce.ErrOverloaded) {
+			t.Errorf("a third caller of two: got %+v, want ErrOverloaded", r)
+		}
+		for _, r := range []result{first(), second()} {
+			if r.v != "v" || r.err != nil {
+				t.Errorf("got %+v", r)
+			}
+		}
+	})
+}

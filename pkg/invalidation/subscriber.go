@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -39,13 +40,14 @@ type Deps struct {
 // Subscriber reads the whole topic with its own offsets and keeps the
 // watermark: every message sent before it has been handled here.
 type Subscriber struct {
-	cfg      Config
-	log      *slog.Logger
-	now      func() time.Time
-	receiver *Receiver
-	reader   *kafka.Reader
-	lag      prometheus.Histogram
-	bad      prometheus.Counter
+	cfg       Config
+	staleness atomic.Int64 // Config.MaxStaleness
+	log       *slog.Logger
+	now       func() time.Time
+	receiver  *Receiver
+	reader    *kafka.Reader
+	lag       prometheus.Histogram
+	bad       prometheus.Counter
 }
 
 // maxWait is how long a broker holds a fetch that finds nothing. It answers at
@@ -68,6 +70,7 @@ func NewSubscriber(cfg Config, floor *Floor, handler Handler, deps Deps) (*Subsc
 		deps.Now = time.Now
 	}
 	s := &Subscriber{cfg: cfg, log: deps.Log, now: deps.Now, receiver: NewReceiver(floor, handler)}
+	s.SetMaxStaleness(cfg.MaxStaleness)
 	s.lag = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_invalidation_lag_seconds",
 		Help: "Time from sending an invalidation to having applied it here.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)})
 	s.bad = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_invalidation_malformed_total",
@@ -121,10 +124,15 @@ func (s *Subscriber) Status() []kafka.PartitionStatus { return s.reader.Status()
 // while any partition has none.
 func (s *Subscriber) Watermark() time.Time { return s.receiver.Watermark(s.reader.Status()) }
 
+// SetMaxStaleness changes Config.MaxStaleness, which must be above zero.
+func (s *Subscriber) SetMaxStaleness(d time.Duration) { s.staleness.Store(int64(d)) }
+
 // Behind reports whether the bus has been silent for longer than MaxStaleness:
 // then a copy counts as verified only by Redis. Before the first heartbeat it
 // is behind: nothing has vouched for the copies yet.
-func (s *Subscriber) Behind() bool { return s.now().Sub(s.Watermark()) > s.cfg.MaxStaleness }
+func (s *Subscriber) Behind() bool {
+	return s.now().Sub(s.Watermark()) > time.Duration(s.staleness.Load())
+}
 
 // events keeps the reader's callbacks off the Subscriber's own method set.
 type events struct{ s *Subscriber }

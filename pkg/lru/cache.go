@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sync/atomic"
 	"time"
 )
 
@@ -45,7 +46,7 @@ type Config[K comparable, V any] struct {
 type Cache[K comparable, V any] struct {
 	shards  []shard[K, V]
 	shift   uint
-	share   int64
+	share   atomic.Int64 // of a shard, in bytes
 	hash    func(K) uint64
 	onEvict func(K, V, Reason)
 	tuner   *tuner // nil for a plain LRU
@@ -74,11 +75,11 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 	c := &Cache[K, V]{
 		shards:  make([]shard[K, V], cfg.Shards),
 		shift:   uint(64 - bits.TrailingZeros(uint(cfg.Shards))),
-		share:   cfg.Bytes / int64(cfg.Shards),
 		hash:    cfg.Hash,
 		onEvict: cfg.OnEvict,
 		start:   time.Now().Add(-1),
 	}
+	c.share.Store(cfg.Bytes / int64(cfg.Shards))
 	first := leastRecent()
 	if !cfg.LeastRecent {
 		var err error
@@ -88,7 +89,7 @@ func New[K comparable, V any](cfg Config[K, V]) (*Cache[K, V], error) {
 		first = plans()[0]
 	}
 	for i := range c.shards {
-		if err := c.shards[i].init(c.share, first, c.epoch(), c.hashOf); err != nil {
+		if err := c.shards[i].init(c.share.Load(), first, c.epoch(), c.hashOf); err != nil {
 			return nil, err
 		}
 	}
@@ -182,7 +183,7 @@ func (c *Cache[K, V]) Put(k K, v V, bytes int64, expires time.Time) bool {
 	bytes = max(0, bytes)
 	now := c.now()
 	n := &node[K, V]{key: k, value: v, bytes: bytes + Overhead}
-	fits := bytes <= c.share-Overhead
+	fits := bytes <= c.share.Load()-Overhead
 	if !expires.IsZero() {
 		n.expires = max(1, int64(expires.Sub(c.start))) // not 0, which means never
 		fits = fits && !n.expired(now)
@@ -256,7 +257,7 @@ func (c *Cache[K, V]) Len() int {
 	return n
 }
 
-// Bytes returns the cost of all entries, never above Config.Bytes.
+// Bytes returns the cost of all entries, never above Config.Bytes, or what Resize made of it.
 func (c *Cache[K, V]) Bytes() int64 {
 	var n int64
 	for i := range c.shards {

@@ -32,7 +32,12 @@ func (s *shard[K, V]) put(hash uint64, n, old *node[K, V], now int64, out []gone
 		s.replace(hash, old, n)
 	}
 	var few [4]*node[K, V]
-	for _, n := range s.settle(n, now, few[:0]) {
+	return s.evicted(s.settle(n, now, few[:0]), now, out)
+}
+
+// evicted records those that settle found no room for.
+func (s *shard[K, V]) evicted(all []*node[K, V], now int64, out []gone[K, V]) []gone[K, V] {
+	for _, n := range all {
 		out = s.tell(n, now, Capacity, out)
 		s.displace(n)
 	}

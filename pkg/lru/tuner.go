@@ -131,8 +131,7 @@ func (t *tuner) shrink() {
 				m.evict(n)
 			}
 		}
-		m.limit = int64(float64(t.limit) * (float64(sample) + 1) / (1 << 32))
-		t.out = m.settle(nil, 0, t.out[:0])
+		t.fit(m)
 	}
 }
 

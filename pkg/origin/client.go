@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
 
@@ -17,7 +16,7 @@ type Client struct {
 	cfg     Config
 	cat     *catalog.Catalog
 	root    string // base URL without a slash at its end
-	http    *http.Client
+	limits  atomic.Pointer[limits]
 	guard   *guard
 	metrics *metrics
 	log     *slog.Logger
@@ -52,12 +51,12 @@ func New(cfg Config, cat *catalog.Catalog, deps Deps) (*Client, error) {
 		cfg:     cfg,
 		cat:     cat,
 		root:    base.String(),
-		http:    &http.Client{Transport: newTransport(cfg), CheckRedirect: sameHost},
 		guard:   newGuard(cfg, deps.Log),
 		log:     deps.Log,
 		windows: map[string]*window{},
 		held:    deps.Held,
 	}
+	c.limits.Store(newLimits(cfg.Timeout, cfg.Concurrency))
 	c.life, c.end = context.WithCancel(context.Background())
 	for _, name := range cat.KindNames() {
 		c.windows[name] = &window{}
@@ -92,7 +91,7 @@ func (c *Client) pull(ctx context.Context, kind *catalog.Kind, id int64) ResultO
 		return fail(err)
 	}
 	defer c.inside.Add(-1)
-	if c.inside.Add(1) > int64(c.cfg.Concurrency+c.cfg.QueueLimit) {
+	if c.inside.Add(1) > int64(c.limits.Load().concurrency+c.cfg.QueueLimit) {
 		return fail(ErrOverloaded)
 	}
 	b := c.join(kind, id)
@@ -134,5 +133,5 @@ func (c *Client) Close() {
 	c.mu.Unlock()
 	c.end()
 	c.work.Wait()
-	c.http.CloseIdleConnections()
+	c.limits.Load().http.CloseIdleConnections()
 }

@@ -104,7 +104,7 @@ func refused(err error) bool {
 func (c *Client) inParallel(n int, do func(i int)) {
 	next := make(chan int)
 	var wg sync.WaitGroup
-	for range min(n, max(1, c.cfg.Concurrency/4)) {
+	for range min(n, max(1, c.limits.Load().concurrency/4)) {
 		wg.Go(func() {
 			for i := range next {
 				do(i)
@@ -130,7 +130,8 @@ func (c *Client) request(turn context.Context, kind *catalog.Kind, form, path st
 		}
 		return nil
 	}
-	body, err := c.guard.do(turn, may, func() (body []byte, err error) {
+	l := c.limits.Load()
+	body, err := c.guard.do(turn, l, may, func() (body []byte, err error) {
 		defer func() {
 			if r := recover(); r != nil {
 				err = fmt.Errorf("ask the origin for %s: panic: %v", path, r)
@@ -138,7 +139,7 @@ func (c *Client) request(turn context.Context, kind *catalog.Kind, form, path st
 		}()
 		start := time.Now()
 		// Not a caller's context: the request is shared, and the breaker must see its end.
-		body, err = c.get(c.life, path, limit)
+		body, err = c.get(c.life, l, path, limit)
 		c.metrics.sent(kind.Name, form, time.Since(start))
 		return body, err
 	})

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"time"
 
 	"github.com/failsafe-go/failsafe-go/bulkhead"
 	"github.com/failsafe-go/failsafe-go/circuitbreaker"
@@ -19,16 +18,12 @@ import (
 // executor counts everything that is no failure as a success: a caller that
 // leaves while it waits would then close a half-open breaker.
 type guard struct {
-	bulkhead bulkhead.Bulkhead[any]
-	breaker  circuitbreaker.CircuitBreaker[any]
-	wait     time.Duration
+	breaker circuitbreaker.CircuitBreaker[any]
 }
 
 func newGuard(cfg Config, log *slog.Logger) *guard {
 	b := cfg.Breaker
 	return &guard{
-		wait:     cfg.Timeout,
-		bulkhead: bulkhead.New[any](uint(cfg.Concurrency)),
 		breaker: circuitbreaker.NewBuilder[any]().
 			HandleIf(func(_ any, err error) bool { return trouble(err) }).
 			WithFailureRateThreshold(float64(b.FailurePercent)/100, uint(b.MinRequests), b.Period).
@@ -46,17 +41,17 @@ func newGuard(cfg Config, log *slog.Logger) *guard {
 // may forbids says nothing of the origin to the breaker. ctx ends the wait for a
 // place, not fn: what was sent is awaited until its own deadline, so that the
 // breaker learns how it ended.
-func (g *guard) do(ctx context.Context, may func() error, fn func() ([]byte, error)) (body []byte, err error) {
+func (g *guard) do(ctx context.Context, l *limits, may func() error, fn func() ([]byte, error)) (body []byte, err error) {
 	if err := ctx.Err(); err != nil { // with a free place, too
 		return nil, err
 	}
-	if err := g.bulkhead.AcquirePermitWithMaxWait(ctx, g.wait); err != nil {
+	if err := l.bulkhead.AcquirePermitWithMaxWait(ctx, l.timeout); err != nil {
 		if errors.Is(err, bulkhead.ErrFull) {
 			return nil, ErrOverloaded
 		}
 		return nil, err
 	}
-	defer g.bulkhead.ReleasePermit()
+	defer l.bulkhead.ReleasePermit()
 	if err := may(); err != nil {
 		return nil, err
 	}

@@ -15,16 +15,26 @@ func always() error { return nil }
 
 // testGuard is a guard with small numbers: half of four requests within 10 s
 // open it, after 2 s (and up to a tenth) two probes are let through.
-func testGuard(t *testing.T, concurrency int) *guard {
+func testGuard(t *testing.T, concurrency int) *limited {
 	t.Helper()
 	cfg := Config{BaseURL: "http://x", Concurrency: concurrency, Breaker: Breaker{MinRequests: 4}}
 	if _, err := cfg.complete(); err != nil {
 		t.Fatal(err)
 	}
-	return newGuard(cfg, slog.New(slog.DiscardHandler))
+	return &limited{newGuard(cfg, slog.New(slog.DiscardHandler)), newLimits(cfg.Timeout, cfg.Concurrency)}
 }
 
-func (g *guard) with(err error) error {
+// limited is a guard with the limits that its requests have.
+type limited struct {
+	*guard
+	*limits
+}
+
+func (g *limited) do(ctx context.Context, may func() error, fn func() ([]byte, error)) ([]byte, error) {
+	return g.guard.do(ctx, g.limits, may, fn)
+}
+
+func (g *limited) with(err error) error {
 	_, got := g.do(context.Background(), always, func() ([]byte, error) { return nil, err })
 	return got
 }
@@ -71,7 +81,7 @@ func TestWhatOpensTheBreaker(t *testing.T) {
 	}
 }
 
-func open(t *testing.T, g *guard) {
+func open(t *testing.T, g *limited) {
 	t.Helper()
 	for range 4 {
 		_ = g.with(errBroken)
@@ -164,8 +174,8 @@ func TestLeaversDoNotTouchTheBreaker(t *testing.T) {
 			t.Errorf("a caller that is gone: got %v", err)
 		}
 		began := time.Now()
-		if _, err := g.do(t.Context(), always, never); !errors.Is(err, ErrOverloaded) || time.Since(began) != g.wait {
-			t.Errorf("a full bulkhead: got %v after %v, want ErrOverloaded after %v", err, time.Since(began), g.wait)
+		if _, err := g.do(t.Context(), always, never); !errors.Is(err, ErrOverloaded) || time.Since(began) != g.timeout {
+			t.Errorf("a full bulkhead: got %v after %v, want ErrOverloaded after %v", err, time.Since(began), g.timeout)
 		}
 		if g.state() != 1 {
 			t.Errorf("the state is %v, want half-open", g.state())

@@ -15,15 +15,15 @@ var errNotFound = errors.New("the origin answered 404 Not Found")
 
 const maxRedirects = 3
 
-func newTransport(cfg Config) *http.Transport {
+func newTransport(timeout time.Duration, concurrency int) *http.Transport {
 	return &http.Transport{
 		// No proxy from the environment: the origin is the shop's own service.
-		DialContext:            (&net.Dialer{Timeout: min(cfg.Timeout, time.Second), KeepAlive: 15 * time.Second}).DialContext,
-		MaxIdleConns:           cfg.Concurrency,
-		MaxIdleConnsPerHost:    cfg.Concurrency,
-		MaxConnsPerHost:        cfg.Concurrency,
+		DialContext:            (&net.Dialer{Timeout: min(timeout, time.Second), KeepAlive: 15 * time.Second}).DialContext,
+		MaxIdleConns:           concurrency,
+		MaxIdleConnsPerHost:    concurrency,
+		MaxConnsPerHost:        concurrency,
 		IdleConnTimeout:        30 * time.Second,
-		TLSHandshakeTimeout:    min(cfg.Timeout, 2*time.Second),
+		TLSHandshakeTimeout:    min(timeout, 2*time.Second),
 		MaxResponseHeaderBytes: 64 << 10,
 		ForceAttemptHTTP2:      true,
 	}
@@ -40,8 +40,8 @@ func sameHost(req *http.Request, via []*http.Request) error {
 
 // get does one exchange within the deadline. Errors: errNotFound, *StatusError,
 // ErrBadAnswer, else the transport's.
-func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, c.cfg.Timeout)
+func (c *Client) get(ctx context.Context, l *limits, path string, limit int64) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.root+path, nil)
 	if err != nil {
@@ -49,7 +49,7 @@ func (c *Client) get(ctx context.Context, path string, limit int64) ([]byte, err
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "eshop")
-	resp, err := c.http.Do(req)
+	resp, err := l.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the origin for %s: %w", path, err)
 	}

@@ -21,7 +21,7 @@ func (c *Client) PullMany(ctx context.Context, keys []catalog.Key) ([]ResultOrEr
 		return fail(err)
 	}
 	defer c.inside.Add(-1)
-	if c.inside.Add(1) > int64(c.cfg.Concurrency+c.cfg.QueueLimit) {
+	if c.inside.Add(1) > int64(c.limits.Load().concurrency+c.cfg.QueueLimit) {
 		return fail(ErrOverloaded)
 	}
 	keys = slices.Clone(keys) // the work may outlive the call

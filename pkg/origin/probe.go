@@ -18,7 +18,7 @@ func (c *Client) Probe(ctx context.Context, key catalog.Key) (Result, time.Durat
 		return Result{}, 0, err
 	}
 	began := time.Now()
-	body, err := c.get(ctx, kind.OriginPath(key.ID), c.cfg.MaxBody)
+	body, err := c.get(ctx, c.limits.Load(), kind.OriginPath(key.ID), c.cfg.MaxBody)
 	took := time.Since(began)
 	var r Result
 	switch {
@@ -40,7 +40,7 @@ func (c *Client) ProbeBatch(ctx context.Context, name string, ids []int64) (map[
 	if kind == nil || kind.BatchURL == "" {
 		return nil, fmt.Errorf("probe the batch form of %q: no kind of that name has one", name)
 	}
-	body, err := c.get(ctx, kind.OriginBatchPath(ids), c.cfg.MaxBody)
+	body, err := c.get(ctx, c.limits.Load(), kind.OriginBatchPath(ids), c.cfg.MaxBody)
 	var found map[int64]Result
 	if err == nil {
 		found, err = split(kind, ids, body)

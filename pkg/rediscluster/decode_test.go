@@ -86,7 +86,8 @@ func TestParseNumber(t *testing.T) {
 }
 
 func TestTTLJitterStaysInRange(t *testing.T) {
-	s := &Store{cfg: Config{TTL: 100 * time.Hour, TTLJitter: 0.1}}
+	s := &Store{cfg: Config{TTLJitter: 0.1}}
+	s.SetTTL(100 * time.Hour)
 	low, high := 1000*time.Hour, time.Duration(0)
 	for range 1000 {
 		d := s.ttl()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -16,6 +17,7 @@ import (
 // Store reads and writes documents. It is safe for concurrent use.
 type Store struct {
 	cfg     Config
+	life    atomic.Int64 // Config.TTL
 	catalog *catalog.Catalog
 	log     *slog.Logger
 	script  *redis.Script
@@ -48,6 +50,7 @@ func New(cfg Config, cat *catalog.Catalog, deps Deps) (*Store, error) {
 	// each failed dial. The watcher counts and logs the same, within bounds.
 	logging.Disable()
 	s := &Store{cfg: cfg, catalog: cat, log: log, script: newScript(compareAndSet), strings: &stringSighting{}}
+	s.life.Store(int64(cfg.TTL))
 	if s.metrics, err = newMetrics(deps.Registry); err != nil {
 		return nil, err
 	}
@@ -60,6 +63,9 @@ func New(cfg Config, cat *catalog.Catalog, deps Deps) (*Store, error) {
 	watch(cfg, s.masters, s.topology, s.metrics)
 	return s, nil
 }
+
+// SetTTL changes Config.TTL for writes to come: a second at least.
+func (s *Store) SetTTL(ttl time.Duration) { s.life.Store(int64(max(ttl, minTTL))) }
 
 // Close closes all connections and waits for a running topology callback.
 func (s *Store) Close() error {

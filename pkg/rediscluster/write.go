@@ -183,7 +183,7 @@ type call struct {
 }
 
 func (s *Store) ttl() time.Duration {
-	return time.Duration(float64(s.cfg.TTL) * (1 + s.cfg.TTLJitter*(2*rand.Float64()-1)))
+	return time.Duration(float64(s.life.Load()) * (1 + s.cfg.TTLJitter*(2*rand.Float64()-1)))
 }
 
 // maxWrites bounds one pipeline. A node's timeout of 300 ms covers all its

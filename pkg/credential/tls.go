@@ -1,5 +1,5 @@
 // Package credential says what is wrong when a server and a client do not accept each other: in one sentence that
-// names the flag to look at.
+// names the flag to look at. It also holds the tokens by which the processes of a fleet know each other.
 package credential
 
 import (

@@ -17,6 +17,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/coalesce"
+	"eshop/pkg/credential"
 	"eshop/pkg/ring"
 )
 
@@ -30,7 +31,8 @@ type Members interface {
 
 // ClientConfig configures NewClient.
 type ClientConfig struct {
-	Token string
+	// Tokens, of which the first is shown; nil: none.
+	Tokens *credential.Tokens
 	// Timeout of one HTTP request (default 3 s); the caller's context counts too.
 	Timeout time.Duration
 	// Connections kept to one member (default 64).
@@ -183,8 +185,8 @@ func (c *Client) do(ctx context.Context, over *http.Client, m ring.Member, path 
 	if err != nil {
 		return nil, fmt.Errorf("ask cache member %s: %w", m.ID, err)
 	}
-	if c.cfg.Token != "" {
-		r.Header.Set("Authorization", "Bearer "+c.cfg.Token)
+	if show := c.cfg.Tokens.Header(); show != "" {
+		r.Header.Set("Authorization", show)
 	}
 	resp, err := over.Do(r)
 	if err != nil {

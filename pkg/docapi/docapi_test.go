@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/credential"
 	"eshop/pkg/docapi"
 	"eshop/pkg/ring"
 )
@@ -75,7 +76,7 @@ func (m *members) Eject(id string, _ error) {
 
 func serve(t *testing.T, src docapi.Source, token string) string {
 	t.Helper()
-	s := httptest.NewServer(docapi.NewHandler(docapi.HandlerConfig{Token: token}, catalog.Default(), src))
+	s := httptest.NewServer(docapi.NewHandler(docapi.HandlerConfig{Tokens: credential.NewTokens(token)}, catalog.Default(), src))
 	t.Cleanup(s.Close)
 	return strings.TrimPrefix(s.URL, "http://")
 }
@@ -106,7 +107,7 @@ func everything() *fixed {
 func TestRoundTrip(t *testing.T) {
 	src := everything()
 	m := &members{list: []ring.Member{{ID: "a", Addr: serve(t, src, "s3cret")}, {ID: "b", Addr: serve(t, src, "s3cret")}}}
-	c := docapi.NewClient(docapi.ClientConfig{Token: "s3cret"}, m, docapi.Deps{})
+	c := docapi.NewClient(docapi.ClientConfig{Tokens: credential.NewTokens("s3cret")}, m, docapi.Deps{})
 	defer c.Close()
 	var reqs []docapi.Request
 	for key := range src.docs {
@@ -209,7 +210,7 @@ func TestNextOwner(t *testing.T) {
 func TestProbe(t *testing.T) {
 	stuck := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }))
 	defer stuck.Close()
-	c := docapi.NewClient(docapi.ClientConfig{Token: "x"}, &members{}, docapi.Deps{})
+	c := docapi.NewClient(docapi.ClientConfig{Tokens: credential.NewTokens("x")}, &members{}, docapi.Deps{})
 	defer c.Close()
 	if err := c.Probe(t.Context(), ring.Member{ID: "a", Addr: serve(t, everything(), "x")}); err != nil {
 		t.Errorf("a member that serves: %v", err)
@@ -252,7 +253,7 @@ func TestNoMember(t *testing.T) {
 
 func TestHandlerRefuses(t *testing.T) {
 	h := docapi.NewHandler(docapi.HandlerConfig{}, catalog.Default(), everything())
-	guarded := docapi.NewHandler(docapi.HandlerConfig{Token: "x"}, catalog.Default(), everything())
+	guarded := docapi.NewHandler(docapi.HandlerConfig{Tokens: credential.NewTokens("x")}, catalog.Default(), everything())
 	for _, tc := range []struct {
 		handler http.Handler
 		method  string

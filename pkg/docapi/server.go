@@ -3,7 +3,6 @@ package docapi
 import (
 	"bufio"
 	"context"
-	"crypto/subtle"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -11,12 +10,13 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/credential"
 )
 
 // HandlerConfig configures NewHandler.
 type HandlerConfig struct {
-	// Token every caller must present as "Authorization: Bearer <token>"; empty: none.
-	Token string
+	// Tokens of which every caller must present one as "Authorization: Bearer <token>"; nil: none.
+	Tokens *credential.Tokens
 	// Timeout of one request at the server (default 5 s).
 	Timeout time.Duration
 }
@@ -48,9 +48,8 @@ func NewHandler(cfg HandlerConfig, cat *catalog.Catalog, src Source) http.Handle
 }
 
 func (h *handler) guard(next http.Handler) http.Handler {
-	want := []byte("Bearer " + h.cfg.Token)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h.cfg.Token != "" && subtle.ConstantTimeCompare([]byte(r.Header.Get("Authorization")), want) != 1 {
+		if !h.cfg.Tokens.Admits([]byte(r.Header.Get("Authorization"))) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
 			fail(w, http.StatusUnauthorized, "the cluster token is missing or wrong: give the roles the same --cluster.token-file")
 			return

@@ -14,6 +14,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/certificate"
 	"eshop/pkg/coalesce"
+	"eshop/pkg/credential"
 	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
 	"eshop/pkg/invalidation"
@@ -63,6 +64,7 @@ type Role struct {
 	metrics       *metrics
 
 	cluster  *certificate.Source // of the listener; nil: plain
+	callers  *credential.Tokens
 	server   *http.Server
 	listener net.Listener
 }
@@ -81,7 +83,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	if deps.Catalog == nil {
 		deps.Catalog = catalog.Default()
 	}
-	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready,
+	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, callers: credential.NewTokens(cfg.ClusterToken),
 		refreshes: make(chan *entry, refreshQueue), announcements: make(chan catalog.Invalidation, announceQueue)}
 	var err error
 	fail := func(what string, err error) (*Role, error) { return nil, fmt.Errorf("set up %s: %w", what, err) }
@@ -139,7 +141,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		degrade.API{Client: r.degrader, State: &r.switches, Kinds: r.cat.KindNames()}.Serve(deps.Admin)
 	}
 	r.server = &http.Server{
-		Handler:           docapi.NewHandler(docapi.HandlerConfig{Token: cfg.ClusterToken, Timeout: cfg.FillTimeout}, deps.Catalog, r),
+		Handler:           docapi.NewHandler(docapi.HandlerConfig{Tokens: r.callers, Timeout: cfg.FillTimeout}, deps.Catalog, r),
 		ReadHeaderTimeout: 5 * time.Second,
 		// A body that nobody needs and that never ends, too; but it also ends the
 		// context of a request that is still being answered.

@@ -28,8 +28,9 @@ type Config struct {
 	// Addr the role listens on (":8082"); AdvertiseAddr is what gateways are
 	// told (default: the bound address, with the host's name for an unspecified one).
 	Addr, AdvertiseAddr string
-	// ClusterToken every caller must present, Cluster the pair for mutual TLS between
-	// roles: one of them at least is required when Addr is not loopback.
+	// ClusterToken every caller must present (of several, one a line, each is taken),
+	// Cluster the pair for mutual TLS between roles: one of them at least is required
+	// when Addr is not loopback.
 	ClusterToken string
 	Cluster      certificate.Config
 

@@ -32,9 +32,9 @@ type Config struct {
 	Addr, PeerAddr, AdvertiseAddr string
 	// TLS is the pair of the public listener; without it that is plain.
 	TLS certificate.Config
-	// ClusterToken every internal caller must present, Cluster the pair for mutual
-	// TLS between roles: one of them at least is required when PeerAddr is not
-	// loopback.
+	// ClusterToken every internal caller must present (of several, one a line, the
+	// first is shown and each is taken), Cluster the pair for mutual TLS between
+	// roles: one of them at least is required when PeerAddr is not loopback.
 	ClusterToken string
 	Cluster      certificate.Config
 

@@ -160,8 +160,8 @@ func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*p
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	req.SetRequestURI("http://" + owner.Addr + r.router.target(k.pageKey))
-	if r.cfg.ClusterToken != "" {
-		req.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+r.cfg.ClusterToken)
+	if show := r.tokens.Header(); show != "" {
+		req.Header.Set(fasthttp.HeaderAuthorization, show)
 	}
 	if k.gzip {
 		req.Header.Set(fasthttp.HeaderAcceptEncoding, "gzip")
@@ -217,8 +217,8 @@ func (r *Role) askKept(k forwardKey, owner ring.Member) (a peerAnswer, q *questi
 		b = r.router.appendTarget(append(b, "GET "...), k.pageKey)
 		b = append(append(b, " HTTP/1.1\r\nHost: "...), owner.Addr...)
 		b = append(b, "\r\nCache-Control: "+onlyIfCached...)
-		if r.cfg.ClusterToken != "" {
-			b = append(append(b, "\r\nAuthorization: Bearer "...), r.cfg.ClusterToken...)
+		if show := r.tokens.Header(); show != "" {
+			b = append(append(b, "\r\nAuthorization: "...), show...)
 		}
 		if k.gzip {
 			b = append(b, "\r\nAccept-Encoding: gzip"...)

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -15,6 +14,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/certificate"
 	"eshop/pkg/coalesce"
+	"eshop/pkg/credential"
 	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
 	"eshop/pkg/fastpath"
@@ -60,7 +60,7 @@ type Role struct {
 	warm     *warm
 	overload *overload
 	gzips    sync.Pool // of writers: a new one takes 0.8 MB
-	tokenSum [sha256.Size]byte
+	tokens   *credential.Tokens
 
 	// trusted is until when the bus vouches for copies (coherence.Until): a time and
 	// not a mark that is set when it has passed, for a process that was stopped
@@ -109,7 +109,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	r.gateways = membership.New(membership.Config{Role: "gateway", Self: r.self, JoinWhen: r.warm.done, Probe: r.probe}, membership.Deps{Log: r.log, Session: r.zk})
 	r.peers = r.gateways
 	r.degraded.client = degrade.New(degrade.Deps{Session: r.zk, Log: r.log})
-	r.docs = docapi.NewClient(docapi.ClientConfig{Token: r.cfg.ClusterToken, Timeout: r.cfg.LoadTimeout, Dial: r.cluster.Dial}, r.cacheRing, docapi.Deps{Log: r.log})
+	r.docs = docapi.NewClient(docapi.ClientConfig{Tokens: r.tokens, Timeout: r.cfg.LoadTimeout, Dial: r.cluster.Dial}, r.cacheRing, docapi.Deps{Log: r.log})
 	r.source = gatedSource{r.docs, r.overload.cache}
 	r.subscriber, err = invalidation.NewSubscriber(
 		invalidation.Config{Kafka: r.cfg.Kafka, Topic: r.cfg.TopicInvalidate, MaxStaleness: r.cfg.MaxStaleness},
@@ -153,7 +153,7 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	}
 	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID), passed: passed{deps.Public, deps.Peer},
 		router: newRouter(deps.Catalog), headers: newHeaders(), checks: newBucket(cfg.RevalidateRate),
-		tokenSum: sha256.Sum256([]byte(cfg.ClusterToken))}
+		tokens: credential.NewTokens(cfg.ClusterToken)}
 	r.base, r.end = context.WithCancel(context.Background())
 	r.refresh = &refresher{role: r, queue: make(chan job, cfg.RefreshQueue)}
 	waiting := coalesce.Config{Timeout: cfg.LoadTimeout, MaxWaiters: cfg.Limits.Waiting, MaxPerKey: cfg.Limits.WaitingPerPage}

@@ -2,11 +2,8 @@ package gateway
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -71,15 +68,8 @@ const (
 	peerIDHeader = "Eshop-Id"
 )
 
-// admitsPeer compares tokens by their hashes, in a time that tells nothing.
-func (r *Role) admitsPeer(authorization []byte) bool {
-	if r.cfg.ClusterToken == "" {
-		return true
-	}
-	given, ok := strings.CutPrefix(string(authorization), "Bearer ")
-	sum := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(sum[:], r.tokenSum[:]) == 1 && ok
-}
+// admitsPeer reports whether another gateway has shown the fleet's token.
+func (r *Role) admitsPeer(authorization []byte) bool { return r.tokens.Admits(authorization) }
 
 // probe asks an ejected gateway whether it answers again. It must be the same
 // one: a port may have found a new tenant.
@@ -88,8 +78,8 @@ func (r *Role) probe(ctx context.Context, m ring.Member) error {
 	defer fasthttp.ReleaseRequest(req)
 	defer fasthttp.ReleaseResponse(resp)
 	req.SetRequestURI("http://" + m.Addr + peerPing)
-	if r.cfg.ClusterToken != "" {
-		req.Header.Set(fasthttp.HeaderAuthorization, "Bearer "+r.cfg.ClusterToken)
+	if show := r.tokens.Header(); show != "" {
+		req.Header.Set(fasthttp.HeaderAuthorization, show)
 	}
 	deadline, ok := ctx.Deadline()
 	if !ok {

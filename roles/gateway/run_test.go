@@ -19,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/credential"
 	"eshop/pkg/docapi"
 	"eshop/pkg/embedded"
 	"eshop/pkg/invalidation"
@@ -123,7 +124,7 @@ func newWorld(t *testing.T, given embedded.Config) *world {
 	}
 	t.Cleanup(func() { w.store.Close() })
 
-	l := httptest.NewServer(docapi.NewHandler(docapi.HandlerConfig{Token: "secret"}, w.cat, w.cache))
+	l := httptest.NewServer(docapi.NewHandler(docapi.HandlerConfig{Tokens: credential.NewTokens("secret")}, w.cat, w.cache))
 	t.Cleanup(l.Close)
 	zk, err := zookeeper.New(w.zk, zookeeper.Deps{})
 	if err != nil {

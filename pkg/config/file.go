@@ -17,7 +17,7 @@ import (
 const maxFileBytes = 1 << 20
 
 // loadFile sets flags from the file's keys and decodes its sections.
-func (s *Set) loadFile(path string, known []string, into *Loaded) {
+func (s *Set) loadFile(path string, src Sources, into *Loaded) {
 	root, err := readYAML(path)
 	if err != nil {
 		s.problems = append(s.problems, Problem{Setting: "--config", Value: path, Constraint: err.Error()})
@@ -26,7 +26,7 @@ func (s *Set) loadFile(path string, known []string, into *Loaded) {
 	if root == nil {
 		return
 	}
-	k := &keys{set: s, path: path, known: known, lines: make(map[string]int)}
+	k := &keys{set: s, path: path, known: src.Known, others: src.Others, into: into, lines: make(map[string]int)}
 	if root.Kind != yaml.MappingNode {
 		k.problem("", root, "", "must be a mapping of settings")
 		return
@@ -77,10 +77,12 @@ func readYAML(path string) (*yaml.Node, error) {
 
 // keys walks the mappings of a file, whose nested and dotted keys are the same names.
 type keys struct {
-	set   *Set
-	path  string
-	known []string
-	lines map[string]int // full name → line it stands on
+	set    *Set
+	path   string
+	known  []string
+	others []*Set
+	into   *Loaded
+	lines  map[string]int // full name → line it stands on
 }
 
 func (k *keys) problem(name string, at *yaml.Node, value, constraint string) {
@@ -130,18 +132,60 @@ func (k *keys) isFlag(name string) bool {
 	return slices.Contains(k.known, name)
 }
 
-// assign sets the flag unless it belongs to another command or has a value already.
+// assign sets the flag unless it belongs to another command, for which it is only checked, or has a value already.
 func (k *keys) assign(name string, key, value *yaml.Node) {
 	text, constraint := scalar(value)
 	if constraint != "" {
 		k.problem(name, key, "", constraint)
 		return
 	}
-	k.set.each(func(f *pflag.Flag) {
-		if f.Name == name && k.set.free(f) {
-			k.set.set(f, text, "file", k.place(key))
+	f := k.set.ours(name)
+	switch {
+	case f == nil:
+		k.checkOther(name, text, key)
+	case k.set.free(f):
+		k.set.set(f, text, "file", k.place(key))
+	default:
+		// Wrong is wrong, whether or not it counts: the next start may be without what overrules it.
+		if err := f.Value.(checker).check(text); err != nil {
+			k.problem("--"+name, key, text, err.Error())
+		} else if !k.set.same(f, text) {
+			k.into.Overruled = append(k.into.Overruled, name)
 		}
-	})
+	}
+}
+
+// checkOther finds a problem with the setting of another command, so that a file is good or bad for all of them.
+func (k *keys) checkOther(name, text string, key *yaml.Node) {
+	for _, other := range k.others {
+		if f := other.ours(name); f != nil {
+			if err := f.Value.(checker).check(text); err != nil {
+				k.problem("--"+name, key, text, err.Error())
+			}
+			return
+		}
+	}
+}
+
+// checker is every flag of a Set.
+type checker interface {
+	check(text string) error
+	normal(text string) string
+}
+
+// ours returns the flag of that name if it was defined through the set.
+func (s *Set) ours(name string) *pflag.Flag {
+	if f := s.flags.Lookup(name); f != nil {
+		if _, ours := f.Value.(checker); ours {
+			return f
+		}
+	}
+	return nil
+}
+
+// same reports whether a text means what the flag has.
+func (s *Set) same(f *pflag.Flag, text string) bool {
+	return f.Value.(checker).normal(text) == f.Value.String()
 }
 
 // scalar returns the text of a value; a list of scalars is written with commas.

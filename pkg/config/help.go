@@ -43,10 +43,10 @@ func (s *Set) Help() string {
 }
 
 // Row is one flag as documentation shows it. Secret says that Secret defined it, Invocation that
-// OfInvocation named it.
+// OfInvocation named it, Reload that Reloadable did.
 type Row struct {
 	Area, Name, Default, Usage string
-	Secret, Invocation         bool
+	Secret, Invocation, Reload bool
 }
 
 // Rows lists the flags for tables in the order of definition.
@@ -54,7 +54,7 @@ func (s *Set) Rows() []Row {
 	var rows []Row
 	s.each(func(f *pflag.Flag) {
 		rows = append(rows, Row{Area: areaOf(f), Name: f.Name, Default: f.DefValue, Usage: f.Usage,
-			Secret: f.Annotations[secretKey] != nil, Invocation: ofInvocation(f)})
+			Secret: f.Annotations[secretKey] != nil, Invocation: ofInvocation(f), Reload: f.Annotations[reloadKey] != nil})
 	})
 	return rows
 }
@@ -67,8 +67,15 @@ func areaOf(f *pflag.Flag) string {
 }
 
 func describe(f *pflag.Flag) string {
-	if f.DefValue == "" || f.DefValue == "false" {
+	var more []string
+	if f.DefValue != "" && f.DefValue != "false" {
+		more = append(more, "default "+f.DefValue)
+	}
+	if f.Annotations[reloadKey] != nil {
+		more = append(more, "reloads")
+	}
+	if len(more) == 0 {
 		return f.Usage
 	}
-	return f.Usage + " (default " + f.DefValue + ")"
+	return f.Usage + " (" + strings.Join(more, "; ") + ")"
 }

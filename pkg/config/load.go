@@ -17,6 +17,7 @@ type Sources struct {
 	Environ  []string // as os.Environ returns it
 	FileFlag string   // the flag that names the YAML file, which the environment may set too; empty: no file is read
 	Known    []string // the settings of all commands, so that one file and one environment serve them all
+	Others   []*Set   // the commands that have these settings: what the file says to them is checked too
 }
 
 // Loaded is what is configured beside the flags.
@@ -24,6 +25,11 @@ type Loaded struct {
 	Kinds  []catalog.Kind     // the built-in kinds with the file's changes, then the file's own
 	Pages  []catalog.PageType // likewise
 	Unused []string           // environment variables with EnvPrefix that belong to no flag, sorted: a likely slip
+	// Overruled are settings of the file that the command line or the environment sets too, to something
+	// else: the file's word does not count.
+	Overruled []string
+
+	places map[string]string // kind "x", page "x" → where the file has it
 }
 
 // Load fills the flags that the command line has not set, after it was parsed, and reads the file's
@@ -36,9 +42,9 @@ func (s *Set) Load(src Sources) (Loaded, Problems) {
 		}
 	})
 	unused := s.loadEnviron(src)
-	loaded := Loaded{Kinds: catalog.DefaultKinds(), Pages: catalog.DefaultPages(), Unused: unused}
+	loaded := Loaded{Kinds: catalog.DefaultKinds(), Pages: catalog.DefaultPages(), Unused: unused, places: make(map[string]string)}
 	if f := s.flags.Lookup(src.FileFlag); f != nil && f.Value.String() != "" {
-		s.loadFile(f.Value.String(), src.Known, &loaded)
+		s.loadFile(f.Value.String(), src, &loaded)
 	}
 	return loaded, s.problems
 }
@@ -99,7 +105,7 @@ func (s *Set) free(f *pflag.Flag) bool {
 func (s *Set) set(f *pflag.Flag, text, origin, source string) {
 	s.source = source
 	defer func() { s.source = "" }()
-	s.origins[f.Name] = origin
+	s.origins[f.Name], s.places[f.Name] = origin, source
 	if err := f.Value.Set(text); err != nil {
 		s.problems = append(s.problems, Problem{Setting: "--" + f.Name, Value: text, Source: source, Constraint: err.Error()})
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 // Print writes the settings in effect as a YAML file that Load reads, each with a comment that says
-// where it comes from. Secrets are not among them, since they are files; passwords in URLs are hidden.
+// where it comes from, and with their hash. Secrets are not among them, since they are files; passwords in URLs are hidden.
 func (s *Set) Print(w io.Writer, loaded Loaded) error {
 	root := &yaml.Node{Kind: yaml.MappingNode}
 	s.each(func(f *pflag.Flag) {
@@ -29,6 +29,7 @@ func (s *Set) Print(w io.Writer, loaded Loaded) error {
 	if err := sections(root, loaded); err != nil {
 		return err
 	}
+	root.HeadComment = "hash: " + Hash(s.Settings(loaded))
 	encoder := yaml.NewEncoder(w)
 	encoder.SetIndent(2)
 	if err := encoder.Encode(root); err != nil {

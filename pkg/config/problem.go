@@ -64,6 +64,43 @@ func (p *Problems) Add(flag, value, constraint string) {
 	}
 }
 
+// AddOther is AddError for what another part finds wrong with the same settings: an error that begins with a flag with
+// which there is a problem already says nothing new.
+func (p *Problems) AddOther(err error) {
+	var others Problems
+	others.AddError("", err)
+	for _, one := range others {
+		flag, _, _ := strings.Cut(strings.TrimSuffix(one.String(), ":"), " ")
+		if !strings.HasPrefix(flag, "--") || !p.Names(strings.TrimSuffix(flag[2:], ":")) {
+			*p = append(*p, one)
+		}
+	}
+}
+
+// Locate says of each problem in which line of the file, or in which variable, the setting stands, as far as that
+// is known and not told yet.
+func (s *Set) Locate(loaded Loaded, problems Problems) {
+	for i := range problems {
+		p := &problems[i]
+		if p.Source != "" {
+			continue
+		}
+		if flag, ok := strings.CutPrefix(p.Setting, "--"); ok {
+			p.Source = s.places[flag]
+			continue
+		}
+		if subject, constraint, ok := strings.Cut(p.Constraint, ": "); ok && p.Setting == "" && loaded.places[subject] != "" {
+			p.Setting, p.Constraint, p.Source = subject, constraint, loaded.places[subject]
+			continue
+		}
+		if flag, rest, ok := strings.Cut(p.Constraint, " "); ok && p.Setting == "" && strings.HasPrefix(flag, "--") {
+			if name := strings.TrimSuffix(flag[2:], ":"); s.places[name] != "" {
+				p.Setting, p.Constraint, p.Source = "--"+name, rest, s.places[name]
+			}
+		}
+	}
+}
+
 // Names reports whether there is a problem with a flag.
 func (p Problems) Names(flag string) bool {
 	return slices.ContainsFunc(p, func(one Problem) bool { return one.Setting == "--"+flag })

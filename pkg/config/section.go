@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"eshop/pkg/catalog"
@@ -50,6 +51,7 @@ func overlay[T any](k *keys, section string, list *yaml.Node, builtin []T, nameO
 			all = append(all, fresh)
 			place = len(all) - 1
 		}
+		k.into.places[strings.TrimSuffix(section, "s")+" "+strconv.Quote(name)] = k.place(item)
 		decodeEntry(k, at, item, &all[place])
 	}
 	return all

@@ -21,20 +21,23 @@ type Set struct {
 	problems Problems
 	source   string            // where the value comes from that is being set; "" while the command line is parsed
 	origins  map[string]string // flag → where its value came from
+	places   map[string]string // flag → the same as problems name it: the file's line, the variable
 }
 
 // areaKey marks a flag with the area it belongs to, invocationKey one that OfInvocation named, secretKey
-// one that Secret defined.
+// one that Secret defined, reloadKey one that Reloadable named, rereadKey one that Reread named.
 const (
 	areaKey       = "eshop_area"
 	invocationKey = "eshop_invocation"
 	secretKey     = "eshop_secret"
+	reloadKey     = "eshop_reload"
+	rereadKey     = "eshop_reread"
 )
 
 // Wrap returns a schema whose flags are defined on flags, which is parsed as usual.
 func Wrap(flags *pflag.FlagSet) *Set {
 	flags.SortFlags = false
-	return &Set{flags: flags, origins: make(map[string]string)}
+	return &Set{flags: flags, origins: make(map[string]string), places: make(map[string]string)}
 }
 
 // Area names the group in which help shows the flags defined from here on.
@@ -95,6 +98,21 @@ func (v *value[T]) Set(text string) error {
 	}
 	*v.target = parsed
 	return nil
+}
+
+// check returns the constraint that a text would break.
+func (v *value[T]) check(text string) error {
+	_, err := v.parse(text)
+	return err
+}
+
+// normal returns a good text in the form that String has.
+func (v *value[T]) normal(text string) string {
+	parsed, err := v.parse(text)
+	if err != nil {
+		return text
+	}
+	return v.format(parsed)
 }
 
 // String returns the value in the form Set reads.
@@ -273,6 +291,22 @@ func (s *Set) URL(target *string, name, usage string) {
 // stand in the environment or the file and is not printed.
 func (s *Set) OfInvocation(name string) {
 	annotate(s.flags.Lookup(name), invocationKey)
+}
+
+// Reloadable says which settings a running process takes over when it reloads; those that the command
+// does not have are passed over. Every other one needs a restart.
+func (s *Set) Reloadable(names ...string) { s.annotateAll(reloadKey, names) }
+
+// Reread says which settings name a file that is read again by itself, whenever it is needed: another path
+// needs a restart, other content does not.
+func (s *Set) Reread(names ...string) { s.annotateAll(rereadKey, names) }
+
+func (s *Set) annotateAll(key string, names []string) {
+	for _, name := range names {
+		if f := s.flags.Lookup(name); f != nil {
+			annotate(f, key)
+		}
+	}
 }
 
 func annotate(f *pflag.Flag, key string) {

@@ -116,8 +116,9 @@ const maxRate = 10_000
 // maxPause is how long the auditor waits at most while Redis, or the origin, is away.
 const maxPause = 30 * time.Second
 
-// SetRate changes Config.Rate, from the next second on: 10,000 at most; negative: none.
-func (a *Auditor) SetRate(rate int) { a.rate.Store(int64(min(rate, maxRate))) }
+// SetRate changes Config.Rate, from the next second on: 10,000 at most; 0 is the default, negative
+// none.
+func (a *Auditor) SetRate(rate int) { a.rate.Store(int64(min(cmp.Or(rate, 10), maxRate))) }
 
 // Run compares copies, Rate of them once a second, until ctx ends.
 func (a *Auditor) Run(ctx context.Context) error {

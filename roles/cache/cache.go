@@ -30,9 +30,10 @@ import (
 // Role is one cache process. New makes it, Listen binds its address, Run owns
 // all its goroutines.
 type Role struct {
-	cfg Config
-	log *slog.Logger
-	cat *catalog.Catalog
+	cfg     Config       // as at the start
+	renewal atomic.Int64 // Config.Refresh, which Reload changes
+	log     *slog.Logger
+	cat     *catalog.Catalog
 
 	store     *rediscluster.Store
 	zk        *zookeeper.Session
@@ -85,6 +86,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	}
 	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, callers: credential.NewTokens(cfg.ClusterToken),
 		refreshes: make(chan *entry, refreshQueue), announcements: make(chan catalog.Invalidation, announceQueue)}
+	r.renewal.Store(int64(cfg.Refresh))
 	var err error
 	fail := func(what string, err error) (*Role, error) { return nil, fmt.Errorf("set up %s: %w", what, err) }
 	if r.cluster, err = certificate.New(cfg.Cluster, certificate.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {

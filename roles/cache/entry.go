@@ -77,7 +77,7 @@ func (r *Role) keep(doc catalog.Document, v moment) {
 	now := time.Now()
 	e := &entry{doc: doc, verified: v.at, generation: v.generation, softUntil: now.Add(jitter(r.cfg.TTL))}
 	if !doc.Pulled.IsZero() { // of unknown age counts as old
-		e.refreshAt.Store(doc.Pulled.Add(jitter(r.cfg.Refresh)).UnixNano())
+		e.refreshAt.Store(doc.Pulled.Add(jitter(r.refreshAfter())).UnixNano())
 	}
 	if doc.Provisional {
 		e.softUntil = now.Add(provisionalTTL)

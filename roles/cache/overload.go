@@ -1,6 +1,7 @@
 package cache
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"eshop/pkg/admission"
 	"eshop/pkg/catalog"
 	"eshop/pkg/docapi"
+	"eshop/pkg/origin"
 )
 
 // overload bounds what readers make this process ask of the origin. What the
@@ -29,15 +31,19 @@ type overload struct {
 // origin may get at once: a request takes up to a hundred of them.
 const pullsPerRequest = 16
 
+// pullsAtOnce is the bound of readers' pulls for so many requests.
+func pullsAtOnce(requests int) int {
+	return cmp.Or(max(0, requests), origin.DefaultConcurrency) * pullsPerRequest
+}
+
+// savedUp is how many unknown ids at a rate can be saved up: those of ten seconds.
+func savedUp(rate float64) int { return max(1, int(10*rate)) }
+
 func newOverload(cfg Config) *overload {
-	requests := cfg.Origin.Concurrency
-	if requests <= 0 {
-		requests = 64
-	}
 	return &overload{
-		pulls: admission.NewGate(admission.Config{Name: "origin", Slots: requests * pullsPerRequest, Queue: 4096,
+		pulls: admission.NewGate(admission.Config{Name: "origin", Slots: pullsAtOnce(cfg.Origin.Concurrency), Queue: 4096,
 			Interval: time.Second, Target: 200 * time.Millisecond}),
-		unknown: rate.NewLimiter(rate.Limit(cfg.UnknownRate), max(1, int(10*cfg.UnknownRate))),
+		unknown: rate.NewLimiter(rate.Limit(cfg.UnknownRate), savedUp(cfg.UnknownRate)),
 		refused: prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_cache_unknown_refused_total",
 			Help: "Reads of ids that Redis does not have, refused because too many such ids did not exist."}),
 	}

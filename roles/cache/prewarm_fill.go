@@ -215,7 +215,7 @@ func (f *filler) look(ctx context.Context, keys []catalog.Key, out []filled) (wo
 		doc := got.Document
 		// By an earlier try, by who had this generation before, or by a reader.
 		since := !doc.Pulled.IsZero() && doc.Pulled.UnixMilli() >= f.started
-		young := since || !doc.Pulled.IsZero() && now.Before(doc.Pulled.Add(jitter(f.r.cfg.Refresh)))
+		young := since || !doc.Pulled.IsZero() && now.Before(doc.Pulled.Add(jitter(f.r.refreshAfter())))
 		switch {
 		case got.Err != nil:
 			out[i] = filled{outcome: shaky, err: got.Err}

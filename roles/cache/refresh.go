@@ -61,7 +61,7 @@ func (r *Role) refreshLoop(ctx context.Context) error {
 func (r *Role) refresh(ctx context.Context, e *entry) {
 	ctx, cancel := context.WithTimeout(ctx, r.cfg.FillTimeout)
 	defer cancel()
-	key, wait := e.doc.Key, r.cfg.Refresh
+	key, wait := e.doc.Key, r.refreshAfter()
 	reply, err := r.pull(ctx, key, e.doc.Stamp.Max(r.floor.Of(key)), pullForRefresh)
 	if err != nil || reply.Stale {
 		r.metrics.refreshErrors.Inc()

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -18,11 +19,27 @@ import (
 // recorder writes a record for a request, or for one of several.
 type recorder struct {
 	log     *accessLog
-	redact  *accesslog.Redaction
+	form    atomic.Pointer[recordForm]
 	scratch sync.Pool // of *scratch
 }
 
+// recordForm is what records are made by.
+type recordForm struct {
+	sample int // one request of so many has one; 0: every one
+	client bool
+	redact *accesslog.Redaction
+}
+
+func newRecordForm(cfg *AccessLog) *recordForm {
+	names := cfg.Redact
+	if !cfg.Client {
+		names = append(names[:len(names):len(names)], tellsClient[:]...)
+	}
+	return &recordForm{sample: cfg.Sample, client: cfg.Client, redact: accesslog.NewRedaction(names...)}
+}
+
 type scratch struct {
+	form      *recordForm
 	request   accesslog.Request
 	partition int32
 	record    []byte
@@ -34,11 +51,7 @@ var tellsClient = [...]string{"Forwarded", "X-Forwarded-For", "X-Real-Ip", "X-Cl
 
 func (w *recorder) init(l *accessLog) {
 	w.log = l
-	names := l.cfg.Redact
-	if !l.cfg.Client {
-		names = append(names[:len(names):len(names)], tellsClient[:]...)
-	}
-	w.redact = accesslog.NewRedaction(names...)
+	w.form.Store(newRecordForm(&l.cfg))
 	w.scratch.New = func() any { return new(scratch) }
 }
 
@@ -66,7 +79,7 @@ func (w *recorder) record(ctx *fasthttp.RequestCtx, id int64) {
 	head, q := &ctx.Request.Header, &s.request
 	q.Method, q.Target, q.HTTPVersion = head.Method(), head.RequestURI(), head.Protocol()
 	q.Head, q.Body = head.RawHeaders(), ctx.Request.Body()
-	if w.log.cfg.Client {
+	if s.form.client {
 		addr, _ := netip.AddrFromSlice(ctx.RemoteIP())
 		q.Client = addr.Unmap() // a listener for both families has IPv4 in IPv6's clothes
 	}
@@ -80,19 +93,19 @@ func (w *recorder) record(ctx *fasthttp.RequestCtx, id int64) {
 // sum of weights is right on average for every product, whatever the pattern of
 // requests.
 func (w *recorder) chosen(id int64) *scratch {
-	l := w.log
-	if n := l.cfg.Sample; n > 1 && rand.IntN(n) != 0 {
+	l, f := w.log, w.form.Load()
+	if n := f.sample; n > 1 && rand.IntN(n) != 0 {
 		l.books.sampled.Inc()
 		return nil
 	}
 	partition := accesslog.Partition(id, int(l.partitions.Load()))
-	shed := w.shed(partition)
+	shed := w.shed(partition, f.sample)
 	if shed > 0 && rand.Uint64()<<(64-shed) != 0 {
 		l.books.shed.Inc()
 		return nil
 	}
 	s := w.scratch.Get().(*scratch)
-	s.request.ID, s.request.Weight, s.partition = id, int64(max(1, l.cfg.Sample))<<shed, partition
+	s.form, s.request.ID, s.request.Weight, s.partition = f, id, int64(max(1, f.sample))<<shed, partition
 	return s
 }
 
@@ -103,7 +116,7 @@ func (w *recorder) send(s *scratch) {
 	weight := q.Weight
 	s.record = strconv.AppendInt(s.record[:0], q.ID, 10)
 	key := len(s.record)
-	s.record = accesslog.AppendRequest(s.record, q, w.redact)
+	s.record = accesslog.AppendRequest(s.record, q, s.form.redact)
 	owned := append(make([]byte, 0, len(s.record)), s.record...)
 	r := kafka.Record{Topic: l.topic, Partition: s.partition, Key: owned[:key:key], Value: owned[key:]}
 	q.Reset() // it points into the request
@@ -124,7 +137,7 @@ const maxScratch = 64 << 10
 // anything is dropped (PITFALL 2). It ends where a single record would weigh as
 // much as the share of the hot rule's floor that is worth a flush: beyond that
 // chance alone would make products hot.
-func (w *recorder) shed(partition int32) int {
+func (w *recorder) shed(partition int32, sample int) int {
 	l := w.log
 	room := max(full(l.books.pending.Load(), l.records), full(l.books.bytes.Load(), l.bytes))
 	if n := l.partitions.Load(); n > 1 {
@@ -134,7 +147,7 @@ func (w *recorder) shed(partition int32) int {
 	if room == 0 {
 		return 0
 	}
-	most := bits.Len64(uint64(min(l.hits.share.Load(), accesslog.MaxWeight)/int64(max(1, l.cfg.Sample)))) - 1
+	most := bits.Len64(uint64(min(l.hits.share.Load(), accesslog.MaxWeight)/int64(max(1, sample)))) - 1
 	return min(room, max(0, most))
 }
 

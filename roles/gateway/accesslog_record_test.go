@@ -317,7 +317,7 @@ func TestShedLevels(t *testing.T) {
 		l.books.pending.Store(c.records)
 		l.books.bytes.Store(c.bytes)
 		l.books.slot(2).Store(int32(c.partition))
-		if got := l.recorder.shed(2); got != c.want {
+		if got := l.recorder.shed(2, l.cfg.Sample); got != c.want {
 			t.Errorf("%s: %d halvings, want %d", c.why, got, c.want)
 		}
 	}

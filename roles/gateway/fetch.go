@@ -238,10 +238,8 @@ func (r *Role) softTTL(doc catalog.Document) time.Duration {
 	case doc.Provisional: // nobody else can be held to it: look again soon
 		return between(time.Second, 5*time.Second)
 	}
-	if k := r.cat.Kind(doc.Key.Kind); k != nil && k.SoftTTLMax > 0 {
-		return between(k.SoftTTLMin, k.SoftTTLMax)
-	}
-	return between(r.cfg.SoftTTLMin, r.cfg.SoftTTLMax)
+	ttl := r.live.softTTL(doc.Key.Kind)
+	return between(ttl.min, ttl.max)
 }
 
 func between(low, high time.Duration) time.Duration {

@@ -29,7 +29,8 @@ import (
 // Role is one gateway process. New makes it, Listen binds its addresses, Run
 // owns all its goroutines.
 type Role struct {
-	cfg   Config
+	cfg   Config     // as at the start
+	live  adjustable // those of it that Reload changes
 	log   *slog.Logger
 	cat   *catalog.Catalog
 	ready *lifecycle.Ready
@@ -133,12 +134,8 @@ func New(cfg Config, deps Deps) (*Role, error) {
 
 // newRole makes what needs no server: pages, heap and HTTP.
 func newRole(cfg Config, deps Deps) (*Role, error) {
-	if deps.Public != nil {
-		cfg.Addr = deps.Public.Addr().String()
-	}
-	if deps.Peer != nil {
-		cfg.PeerAddr = deps.Peer.Addr().String() // which may need a token where the configured one does not
-	}
+	listeners := passed{deps.Public, deps.Peer}
+	listeners.addressed(&cfg)
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
@@ -151,9 +148,10 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	if deps.Catalog == nil {
 		deps.Catalog = catalog.Default()
 	}
-	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID), passed: passed{deps.Public, deps.Peer},
+	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, id: token(cfg.ID), passed: listeners,
 		router: newRouter(deps.Catalog), headers: newHeaders(), checks: newBucket(cfg.RevalidateRate),
 		tokens: credential.NewTokens(cfg.ClusterToken)}
+	r.live.set(&r.cfg, deps.Catalog)
 	r.base, r.end = context.WithCancel(context.Background())
 	r.refresh = &refresher{role: r, queue: make(chan job, cfg.RefreshQueue)}
 	waiting := coalesce.Config{Timeout: cfg.LoadTimeout, MaxWaiters: cfg.Limits.Waiting, MaxPerKey: cfg.Limits.WaitingPerPage}

@@ -127,7 +127,7 @@ func (w *recorder) recordSimple(q *fastpath.Request, id int64) {
 	n := len(q.Method())
 	s.request.Method, s.request.HTTPVersion = s.room[:n], s.room[n:]
 	s.request.Target, s.request.Head = q.Target, q.Fields
-	if w.log.cfg.Client {
+	if s.form.client {
 		if addr, err := netip.ParseAddrPort(q.Remote.String()); err == nil {
 			s.request.Client = addr.Addr().Unmap().WithZone("")
 		}

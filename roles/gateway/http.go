@@ -17,6 +17,9 @@ import (
 // answered by the fast path goes out in one call too.
 const pageBuffer = 16 << 10
 
+// maxServed is no bound: the one of connections is the listener's, which can be changed.
+const maxServed = 1 << 24
+
 // publicServer returns the listener's settings.
 func (r *Role) publicServer() *fasthttp.Server {
 	l := r.cfg.Limits
@@ -27,7 +30,7 @@ func (r *Role) publicServer() *fasthttp.Server {
 		ReadBufferSize:     l.HeaderBytes,
 		WriteBufferSize:    pageBuffer,
 		MaxRequestBodySize: l.BodyBytes,
-		Concurrency:        l.Connections,
+		Concurrency:        maxServed,
 		ReadTimeout:        l.ReadTimeout,
 		WriteTimeout:       l.WriteTimeout,
 		IdleTimeout:        l.IdleTimeout,

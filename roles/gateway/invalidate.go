@@ -45,7 +45,7 @@ func (b bus) Unverified(reason string) {
 
 // trust is what is known of the bus now.
 func (r *Role) trust() coherence.Bus {
-	return coherence.Bus{Generation: r.generation.Load(), Until: r.trusted.Load(), Max: r.cfg.MaxStaleness}
+	return coherence.Bus{Generation: r.generation.Load(), Until: r.trusted.Load(), Max: r.live.maxStaleness()}
 }
 
 // distrusts reports whether what a replica says may be older than a change the

@@ -1,7 +1,9 @@
 package gateway
 
 import (
+	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"eshop/pkg/catalog"
@@ -15,7 +17,7 @@ type l1 struct {
 	docs    *lru.Cache[catalog.Key, *entry]
 	absents *lru.Cache[catalog.Key, *entry]
 	index   *index
-	budget  int64
+	budget  atomic.Int64
 }
 
 // Shares of the budget, in percent; negative entries have the rest.
@@ -25,7 +27,8 @@ const (
 )
 
 func newL1(bytes int64) (*l1, error) {
-	c := &l1{index: newIndex(), budget: bytes}
+	c := &l1{index: newIndex()}
+	c.budget.Store(bytes)
 	var err error
 	if c.pages, err = lru.New(lru.Config[pageKey, *page]{Bytes: bytes / 100 * pagesShare, Hash: pageKey.hash,
 		OnEvict: func(_ pageKey, p *page, _ lru.Reason) { c.left(p) }}); err != nil {
@@ -112,7 +115,21 @@ func (c *l1) purge(k catalog.Key) bool {
 
 // halfFull reports whether half of the budget for pages or documents is used.
 func (c *l1) halfFull() bool {
-	return c.pages.Bytes() >= c.budget/200*pagesShare || c.docs.Bytes() >= c.budget/200*docsShare
+	budget := c.budget.Load()
+	return c.pages.Bytes() >= budget/200*pagesShare || c.docs.Bytes() >= budget/200*docsShare
+}
+
+// checkResize returns why resize could not do with so many bytes.
+func (c *l1) checkResize(bytes int64) error {
+	return errors.Join(c.pages.CheckResize(bytes/100*pagesShare), c.docs.CheckResize(bytes/100*docsShare),
+		c.absents.CheckResize(bytes/100*(100-pagesShare-docsShare)))
+}
+
+// resize changes the budget to one that checkResize has let pass.
+func (c *l1) resize(bytes int64) error {
+	c.budget.Store(bytes)
+	return errors.Join(c.pages.Resize(bytes/100*pagesShare), c.docs.Resize(bytes/100*docsShare),
+		c.absents.Resize(bytes/100*(100-pagesShare-docsShare)))
 }
 
 func (c *l1) bytes() int64 { return c.pages.Bytes() + c.docs.Bytes() + c.absents.Bytes() }

@@ -24,6 +24,17 @@ import (
 //     can keep requests away from it that it cannot answer yet.
 type passed struct{ public, peer net.Listener }
 
+// addressed gives a configuration the addresses of these listeners, beyond loopback of which a token may be needed
+// where the configured ones need none.
+func (p passed) addressed(cfg *Config) {
+	if p.public != nil {
+		cfg.Addr = p.public.Addr().String()
+	}
+	if p.peer != nil {
+		cfg.PeerAddr = p.peer.Addr().String()
+	}
+}
+
 // open returns the listener that was passed, or binds one.
 func (r *Role) open(given net.Listener, name, addr string) (net.Listener, error) {
 	if given != nil {

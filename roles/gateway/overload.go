@@ -31,7 +31,7 @@ type overload struct {
 	memory       *admission.Memory
 	unknown      *unknown
 	beyond       atomic.Int64 // requests that L1 did not answer, under way
-	limit        int64
+	limit        atomic.Int64
 	public, peer atomic.Pointer[admission.Listener] // nil before they are bound
 	refused      map[string]prometheus.Counter      // by reason; the map never changes
 }
@@ -48,7 +48,7 @@ const (
 
 func newOverload(cfg *Config, kept func() int64) (*overload, error) {
 	l := cfg.Limits
-	o := &overload{limit: int64(l.Waiting), refused: map[string]prometheus.Counter{},
+	o := &overload{refused: map[string]prometheus.Counter{},
 		redis: admission.NewGate(admission.Config{Name: "redis", Slots: l.RedisCalls, Queue: l.RedisQueue,
 			Interval: 250 * time.Millisecond, Target: 50 * time.Millisecond}),
 		lookups: admission.NewGate(admission.Config{Name: "redis for unknown ids", Slots: max(1, l.RedisCalls/16), Queue: l.RedisQueue / 16,
@@ -59,6 +59,7 @@ func newOverload(cfg *Config, kept func() int64) (*overload, error) {
 			Interval: time.Second, Target: 200 * time.Millisecond}),
 		memory: admission.NewMemory(admission.MemoryConfig{Kept: kept, Budget: cfg.L1Bytes}),
 	}
+	o.limit.Store(int64(l.Waiting))
 	for _, why := range []string{whyWaiting, whyMemory, whyUnknown, whyRedis, whyGate} {
 		o.refused[why] = prometheus.NewCounter(prometheus.CounterOpts{Name: "eshop_gateway_refused_total",
 			Help: "Requests refused to protect the rest, by reason: waiting (as many wait as may), memory (the heap nears GOMEMLIMIT), " +
@@ -77,7 +78,7 @@ const peerConnections = 1 << 16
 
 // bound puts the bounds of connections before the two listeners.
 func (o *overload) bound(limits Limits, public, peer net.Listener) (net.Listener, net.Listener) {
-	cfg := admission.ListenerConfig{Connections: limits.Connections, PerAddress: limits.ConnectionsPerAddress, Exempt: o.unknown.proxies.Trusts}
+	cfg := admission.ListenerConfig{Connections: limits.Connections, PerAddress: limits.ConnectionsPerAddress, Exempt: o.unknown.trusts}
 	a := admission.Limit(public, cfg)
 	// A gateway opens hundreds of connections to each peer, and takes one that is
 	// refused for a peer that is dead: no limit for clients binds it.
@@ -123,7 +124,7 @@ func (o *overload) enter() (why string) {
 	switch {
 	case o.memory.Short():
 		return whyMemory
-	case o.beyond.Add(1) > o.limit:
+	case o.beyond.Add(1) > o.limit.Load():
 		o.beyond.Add(-1)
 		return whyWaiting
 	}

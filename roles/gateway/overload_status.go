@@ -68,7 +68,7 @@ type overloadStatus struct {
 }
 
 func (o *overload) status() any {
-	return overloadStatus{Beyond: o.beyond.Load(), BeyondLimit: o.limit,
+	return overloadStatus{Beyond: o.beyond.Load(), BeyondLimit: o.limit.Load(),
 		Gates:       map[string]admission.State{"redis": o.redis.State(), "lookups": o.lookups.State(), "cache": o.cache.State()},
 		Connections: o.open(), ConnectionsRefused: o.closed(),
 		UnknownAddresses: o.unknown.rates.Addresses(), AddressesForgotten: o.unknown.rates.Forgotten(),

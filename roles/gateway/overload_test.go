@@ -268,7 +268,7 @@ func TestUnknownIDsEvictNothing(t *testing.T) {
 	if g.l1.pages.Len() != pages || g.l1.docs.Len() != docs {
 		t.Errorf("%d pages and %d documents are left of %d and %d", g.l1.pages.Len(), g.l1.docs.Len(), pages, docs)
 	}
-	if got, limit := g.l1.absents.Bytes(), g.l1.budget/100*(100-pagesShare-docsShare); got > limit || g.l1.absents.Len() < 100 {
+	if got, limit := g.l1.absents.Bytes(), g.l1.budget.Load()/100*(100-pagesShare-docsShare); got > limit || g.l1.absents.Len() < 100 {
 		t.Errorf("%d negative entries take %d bytes, at most %d may be", g.l1.absents.Len(), got, limit)
 	}
 }

@@ -14,12 +14,17 @@ import (
 // watch keeps the time until which the bus vouches for copies. A tick of a
 // fiftieth of the limit takes that much from it at most.
 func (r *Role) watch(ctx context.Context) {
-	tick := time.NewTicker(min(max(r.cfg.MaxStaleness/50, 20*time.Millisecond), time.Second))
+	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
-	was := true
+	was, every := true, time.Duration(0)
 	for {
+		limit := r.live.maxStaleness()
+		if next := min(max(limit/50, 20*time.Millisecond), time.Second); next != every {
+			every = next
+			tick.Reset(every)
+		}
 		watermark := r.subscriber.Watermark()
-		r.trusted.Store(coherence.Until(watermark, r.cfg.MaxStaleness))
+		r.trusted.Store(coherence.Until(watermark, limit))
 		if behind := r.trust().Behind(time.Now().UnixNano()); behind != was {
 			r.log.Info("invalidation bus", "behind", behind, "watermark", watermark)
 			was = behind

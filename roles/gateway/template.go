@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"log/slog"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,17 +39,18 @@ type view struct {
 type views struct {
 	cat     *catalog.Catalog
 	log     *slog.Logger
-	files   []string // by page type; "" is the bundled one
 	now     []atomic.Pointer[view]
 	loaded  func(ok bool)
-	reloads sync.Mutex // one reload at a time
+	reloads sync.Mutex    // one reload at a time; over files
+	files   []string      // by page type; "" is the bundled one
+	moved   chan struct{} // files has changed
 	poll    time.Duration
 }
 
 // newViews parses the bundled template; files are read by load.
 func newViews(cat *catalog.Catalog, file string, log *slog.Logger, loaded func(bool)) (*views, error) {
 	pages := cat.Pages()
-	v := &views{cat: cat, log: log, files: make([]string, len(pages)), now: make([]atomic.Pointer[view], len(pages)), loaded: loaded}
+	v := &views{cat: cat, log: log, files: make([]string, len(pages)), now: make([]atomic.Pointer[view], len(pages)), loaded: loaded, moved: make(chan struct{}, 1)}
 	for i := range pages {
 		if v.files[i] = pages[i].Template; v.files[i] == "" {
 			v.files[i] = file
@@ -69,30 +71,24 @@ func (v *views) current(page uint8) *view { return v.now[page].Load() }
 // load reads every file for the first time: a template that does not work is an
 // error at the start, while later on the one before would stay in use.
 func (v *views) load() error {
-	for i := range v.files {
-		if v.files[i] != "" {
-			if err := v.reload(i); err != nil {
-				return err
-			}
+	for i := range v.now {
+		if err := v.reload(i); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// reload reads one file and puts it to use if it parses and renders a sample.
+// reload reads the file of a page type, if it has one, and puts it to use if it parses and renders a sample.
 func (v *views) reload(i int) error {
 	v.reloads.Lock()
 	defer v.reloads.Unlock()
-	info, err := os.Stat(v.files[i])
-	if err != nil {
-		return fmt.Errorf("read the template: %w", err)
+	if v.files[i] == "" {
+		return nil
 	}
-	if info.Size() > maxTemplate {
-		return fmt.Errorf("read the template %s: it has %d bytes, at most %d are possible", v.files[i], info.Size(), maxTemplate)
-	}
-	text, err := os.ReadFile(v.files[i])
+	text, err := readTemplate(v.files[i])
 	if err != nil {
-		return fmt.Errorf("read the template: %w", err)
+		return err
 	}
 	if old := v.now[i].Load(); old != nil && old.sum == sha256.Sum256(text) {
 		return nil
@@ -106,6 +102,67 @@ func (v *views) reload(i int) error {
 	v.loaded(true)
 	v.log.Info("template loaded", "page", v.cat.Pages()[i].Name, "file", v.files[i])
 	return nil
+}
+
+func readTemplate(file string) ([]byte, error) {
+	info, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the template: %w", err)
+	}
+	if info.Size() > maxTemplate {
+		return nil, fmt.Errorf("read the template %s: it has %d bytes, at most %d are possible", file, info.Size(), maxTemplate)
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the template: %w", err)
+	}
+	return text, nil
+}
+
+// move prepares for another file, "" for the bundled template, of the pages whose type names none. The function puts
+// it to use.
+func (v *views) move(file string) (apply func(), err error) {
+	text, bundled := []byte(bundledTemplate), file == ""
+	if !bundled {
+		if text, err = readTemplate(file); err != nil {
+			return nil, err
+		}
+	}
+	fresh := make([]*view, len(v.now))
+	for i := range fresh {
+		pt := &v.cat.Pages()[i]
+		if pt.Template != "" {
+			continue
+		}
+		if fresh[i], err = parseView(pt, string(text), bundled); err != nil {
+			return nil, fmt.Errorf("use the template %s: %w", file, err)
+		}
+	}
+	return func() {
+		v.reloads.Lock()
+		defer v.reloads.Unlock()
+		for i, f := range fresh {
+			if f == nil || v.files[i] == file {
+				continue
+			}
+			v.files[i] = file
+			v.now[i].Store(f)
+			v.loaded(true)
+		}
+		select {
+		case v.moved <- struct{}{}:
+		default:
+		}
+	}, nil
+}
+
+// paths lists the files in use, each once.
+func (v *views) paths() []string {
+	v.reloads.Lock()
+	defer v.reloads.Unlock()
+	all := slices.DeleteFunc(slices.Clone(v.files), func(f string) bool { return f == "" })
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // parseView parses a template and renders samples with it: one with every field,
@@ -141,27 +198,34 @@ func policy(page []byte) []byte {
 	return []byte("default-src 'none'; img-src 'self' http: https:; style-src " + style + "; base-uri 'none'; form-action 'none'; frame-ancestors 'self'")
 }
 
-// run puts changed files to use until ctx ends.
+// run puts changed files to use until ctx ends, whichever they are.
 func (v *views) run(ctx context.Context) {
-	var files []string
-	for _, f := range v.files {
-		if f != "" {
-			files = append(files, f)
-		}
+	for ctx.Err() == nil {
+		v.watch(ctx, v.paths())
 	}
+}
+
+// watch puts changes of files to use until ctx ends or others are in use.
+func (v *views) watch(ctx context.Context, paths []string) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() {
+		defer stop()
+		select {
+		case <-ctx.Done():
+		case <-v.moved:
+		}
+	}()
 	failed := map[int]string{}
-	filewatch.Watch{What: "template", Files: files, Poll: v.poll, Log: v.log}.Run(ctx, func() {
-		for i, f := range v.files {
-			if f == "" {
-				continue
-			}
+	filewatch.Watch{What: "template", Files: paths, Poll: v.poll, Log: v.log}.Run(ctx, func() {
+		for i := range v.now {
 			err := v.reload(i)
 			switch {
 			case err == nil:
 				delete(failed, i)
 			case failed[i] != err.Error(): // said once, not at every poll
 				failed[i] = err.Error()
-				v.log.Error("the changed template is not used, the one before stays", "file", f, "err", err)
+				v.log.Error("the changed template is not used, the one before stays", "page", v.cat.Pages()[i].Name, "err", err)
 			}
 		}
 	})

@@ -170,7 +170,7 @@ func TestAddedKinds(t *testing.T) {
 	if got := string(g.get(t, "/category?categoryId=4").Response.Body()); !strings.Contains(got, "Phones &amp; &lt;more&gt;") {
 		t.Errorf("the bundled template shows nothing of a category: %s", got)
 	}
-	if got, want := fmt.Sprint(len(g.views.files)), "3"; got != want {
+	if got, want := fmt.Sprint(len(g.views.now)), "3"; got != want {
 		t.Errorf("%s views, want %s", got, want)
 	}
 }

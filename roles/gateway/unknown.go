@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"sync/atomic"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -28,33 +29,46 @@ import (
 // is, and the other clients of an address behind which somebody makes up ids
 // lose only what Redis has never seen.
 type unknown struct {
-	rates   *admission.Rates
+	rates *admission.Rates
+	hops  atomic.Pointer[hops]
+}
+
+// hops is whose word about a client's address is taken, and where they give it.
+type hops struct {
 	proxies admission.Proxies
-	field   string // the request header in which proxies name their clients
+	field   string // the request header
+}
+
+func newHops(l *Limits) (*hops, error) {
+	proxies, err := admission.NewProxies(l.TrustedProxies)
+	return &hops{proxies: proxies, field: l.ClientHeader}, err
 }
 
 func newUnknown(l Limits) (*unknown, error) {
-	u := &unknown{field: l.ClientHeader}
-	var err error
-	if u.proxies, err = admission.NewProxies(l.TrustedProxies); err != nil {
+	u := new(unknown)
+	h, err := newHops(&l)
+	if err != nil {
 		return nil, err
 	}
+	u.hops.Store(h)
 	u.rates, err = admission.NewRates(admission.RatesConfig{PerSecond: l.UnknownRate, Burst: l.UnknownBurst, Bytes: l.AddressBytes})
 	return u, err
 }
 
 // client returns whom a request is counted by.
 func (u *unknown) client(ctx *fasthttp.RequestCtx) netip.Addr {
-	peer := admission.RemoteAddr(ctx.RemoteAddr())
-	if !u.proxies.Trusts(peer) {
+	peer, h := admission.RemoteAddr(ctx.RemoteAddr()), u.hops.Load()
+	if !h.proxies.Trusts(peer) {
 		return peer
 	}
 	var said []string
-	for _, v := range ctx.Request.Header.PeekAll(u.field) {
+	for _, v := range ctx.Request.Header.PeekAll(h.field) {
 		said = append(said, string(v))
 	}
-	return u.proxies.Client(peer, said...)
+	return h.proxies.Client(peer, said...)
 }
+
+func (u *unknown) trusts(a netip.Addr) bool { return u.hops.Load().proxies.Trusts(a) }
 
 // knowsTimeout bounds the look into Redis for a client that has spent its rate.
 const knowsTimeout = time.Second

@@ -7,9 +7,11 @@ import (
 	"net"
 
 	"eshop/pkg/admin"
+	"eshop/pkg/catalog"
 	"eshop/pkg/config"
 	"eshop/pkg/embedded"
 	"eshop/pkg/lifecycle"
+	"eshop/pkg/reload"
 	"eshop/roles/all"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -49,40 +51,54 @@ ZooKeeper shell and further eshop roles can join there. The dashboard of what is
 			s.process.defineShutdown(set)
 		},
 		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
-			cat := catalogOf(loaded, problems)
-			token, pair := s.clusterAccess(problems, listen{"gateway.peer-addr", s.gateway.peerAddr}, listen{"cache.addr", s.cache.addr})
-			cfg := all.Config{
-				Gateway:     s.gatewayConfig(problems),
-				Cache:       s.cacheConfig(problems),
-				Hotcount:    s.hotcountConfig(problems),
-				DemoTraffic: s.embedded.demoTraffic,
-				Admin:       s.adminConfig("all", "admin.addr", s.process.adminAddr, problems),
-				Embedded: embedded.Config{
-					RedisAddrs: s.redis.addrs, ZooKeeperServers: s.zookeeper.servers,
-					OriginURL: s.origin.url,
-					RedisAddr: s.embedded.redisAddr, KafkaAddr: s.embedded.kafkaAddr,
-					ZooKeeperAddr: s.embedded.zookeeperAddr, OriginAddr: s.embedded.sampleAddr,
-					DataDir: s.embedded.dataDir, TopicChange: s.kafka.topicChange, Catalog: cat,
-				},
-				Topics:        (&layout{partitions: 4, replication: 3}).topics(&s.kafka),
-				ShutdownDelay: s.process.delay, ShutdownTimeout: s.process.timeout,
-			}
-			templates(cfg.Gateway, cat, problems)
-			cfg.Embedded.Kafka = cfg.Cache.Kafka
-			cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken = token, token
-			cfg.Gateway.Cluster, cfg.Cache.Cluster = pair, pair
+			first := allPlan(s, loaded, problems)
 			return func(ctx context.Context, p process) error {
 				registry, ready := prometheus.NewRegistry(), new(lifecycle.Ready)
-				if err := admin.RegisterProcess(registry, cfg.Admin.Build, "all", ready.OK); err != nil {
+				if err := admin.RegisterProcess(registry, first.listener.Build, "all", ready.OK); err != nil {
 					return err
 				}
-				err := all.Run(ctx, cfg, all.Deps{
-					Log: p.logger(s.process.logLevel, s.process.logFormat), Registry: registry, Catalog: cat, Ready: ready, Stdout: p.stdout,
+				log, level := p.leveled(s.process.logLevel, s.process.logFormat)
+				err := all.Run(ctx, first.cfg, all.Deps{
+					Log: log, Registry: registry, Catalog: first.cat, Ready: ready, Stdout: p.stdout, Settings: p.settings,
+					Reread: func() (all.Config, *catalog.Catalog, reload.Next, error) {
+						r := p.reread()
+						to := allPlan(r.s, r.loaded, &r.problems)
+						next, err := r.next(level)
+						return to.cfg, to.cat, next, err
+					},
 				})
 				return s.embedded.nameFlag(err)
 			}
 		},
 	}
+}
+
+func allPlan(s *settings, loaded config.Loaded, problems *config.Problems) plan[all.Config] {
+	to := plan[all.Config]{cat: catalogOf(loaded, problems), listener: s.adminConfig("all", "admin.addr", s.process.adminAddr, problems)}
+	token, pair := s.clusterAccess(problems, listen{"gateway.peer-addr", s.gateway.peerAddr}, listen{"cache.addr", s.cache.addr})
+	to.cfg = all.Config{
+		Gateway:     s.gatewayConfig(problems),
+		Cache:       s.cacheConfig(problems),
+		Hotcount:    s.hotcountConfig(problems),
+		DemoTraffic: s.embedded.demoTraffic,
+		Admin:       to.listener,
+		Embedded: embedded.Config{
+			RedisAddrs: s.redis.addrs, ZooKeeperServers: s.zookeeper.servers,
+			OriginURL: s.origin.url,
+			RedisAddr: s.embedded.redisAddr, KafkaAddr: s.embedded.kafkaAddr,
+			ZooKeeperAddr: s.embedded.zookeeperAddr, OriginAddr: s.embedded.sampleAddr,
+			DataDir: s.embedded.dataDir, TopicChange: s.kafka.topicChange, Catalog: to.cat,
+		},
+		Topics:        (&layout{partitions: 4, replication: 3}).topics(&s.kafka),
+		ShutdownDelay: s.process.delay, ShutdownTimeout: s.process.timeout,
+	}
+	cfg := &to.cfg
+	templates(cfg.Gateway, to.cat, problems)
+	cfg.Embedded.Kafka = cfg.Cache.Kafka
+	cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken = token, token
+	cfg.Gateway.Cluster, cfg.Cache.Cluster = pair, pair
+	problems.AddOther(errors.Join(cfg.Gateway.Validate(), cfg.Cache.Validate(), cfg.Hotcount.Validate()))
+	return to
 }
 
 // nameFlag adds to the error of an occupied address which flag moves the embedded server elsewhere:

@@ -35,21 +35,26 @@ the admin listener says what it waits for. Create the topics once with "eshop bo
 			s.process.defineShutdown(set)
 		},
 		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
-			s.needsServers("cache", problems)
-			needed("cache", "origin.url", s.origin.url != "", problems)
-			cat := catalogOf(loaded, problems)
-			cfg := s.cacheConfig(problems)
-			listener := s.adminConfig("cache", "cache.admin-addr", s.cache.adminAddr, problems)
-			cfg.ClusterToken, cfg.Cluster = s.clusterAccess(problems, listen{"cache.addr", s.cache.addr})
+			first := cachePlan(s, loaded, problems)
 			return func(ctx context.Context, p process) error {
-				return serve(ctx, p, s, cat, listener, func(around surroundings) (part, error) {
-					return cache.New(cfg, cache.Deps{
-						Log: around.log, Registry: around.registry, Catalog: cat, Ready: around.ready, Admin: around.admin,
+				return serve(ctx, p, s, first, cachePlan, func(around surroundings) (part[cache.Config], error) {
+					return cache.New(first.cfg, cache.Deps{
+						Log: around.log, Registry: around.registry, Catalog: first.cat, Ready: around.ready, Admin: around.admin,
 					})
 				})
 			}
 		},
 	}
+}
+
+func cachePlan(s *settings, loaded config.Loaded, problems *config.Problems) plan[cache.Config] {
+	s.needsServers("cache", problems)
+	needed("cache", "origin.url", s.origin.url != "", problems)
+	to := plan[cache.Config]{cfg: s.cacheConfig(problems), cat: catalogOf(loaded, problems)}
+	to.listener = s.adminConfig("cache", "cache.admin-addr", s.cache.adminAddr, problems)
+	to.cfg.ClusterToken, to.cfg.Cluster = s.clusterAccess(problems, listen{"cache.addr", s.cache.addr})
+	problems.AddOther(to.cfg.Validate())
+	return to
 }
 
 // needsServers adds a problem for each of the three engines that has no address.

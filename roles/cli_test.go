@@ -34,7 +34,7 @@ func TestUsage(t *testing.T) {
 		{name: "unknown flag of an unknown command", args: "serve --kind=product", code: 2, stderr: []string{"--kind"}},
 		{name: "unknown flag before a command", args: "--loud", code: 2, stderr: []string{"--loud"}},
 		{name: "help", args: "--help", stdout: []string{"Commands:", "publish", "eshop <command> --help"}},
-		{name: "help of a command", args: "cache -h", stdout: []string{"Usage:\n  eshop cache [flags]", "Examples:", "\nZooKeeper:\n", "--cache.refresh duration", "(default 1h)", "ESHOP_KAFKA_BROKERS"}},
+		{name: "help of a command", args: "cache -h", stdout: []string{"Usage:\n  eshop cache [flags]", "Examples:", "\nZooKeeper:\n", "--cache.refresh duration", "(default 1h; reloads)", "ESHOP_KAFKA_BROKERS"}},
 		{name: "version", args: "version", stdout: []string{"eshop ", "commit ", "go go1.", "platform "}},
 		{name: "version takes nothing", args: "version now --kafka.brokers a:1", code: 2, stderr: []string{"now: is not a flag", "--kafka.brokers: is no flag of this command"}},
 		{
@@ -138,7 +138,7 @@ pages: [{name: category, related: [shop]}]
 	}
 	write("eshop.yaml", "cache.adr: x\nkinds: [{name: category}]\npages: [{name: page, root: nothing}]\n")
 	code, _, stderr = call(t, environ, "", "cache", "--check-config")
-	for _, want := range []string{"cache.adr", "did you mean cache.addr?", `kind "category": url "" lacks {id}`, `page "page": its root kind "nothing" is not configured`} {
+	for _, want := range []string{"cache.adr", "did you mean cache.addr?", `kind "category" (`, `eshop.yaml:2): url "" lacks {id}`, `page "page" (`, `eshop.yaml:3): its root kind "nothing" is not configured`} {
 		if code != 2 || !strings.Contains(stderr, want) {
 			t.Errorf("got code %d, want 2 and %q:\n%s", code, want, stderr)
 		}
@@ -169,7 +169,7 @@ func TestTemplatesAreChecked(t *testing.T) {
 		{"good", []string{"--gateway.template=" + good}, 0, nil},
 		{"missing", []string{"--gateway.template=" + missing}, 2, []string{"1 problem with", "--gateway.template: ", missing}},
 		{"all at once", []string{"--config=" + file, "--gateway.template=" + missing, "--redis.username=x"}, 2, []string{
-			"4 problems", missing, `page "second": `, unparsable, `page "third": `, failing, "--redis.password-file: is needed"}},
+			"4 problems", missing, `page "second" (`, `eshop.yaml:1): use the template `, unparsable, `page "third" (`, failing, "--redis.password-file: is needed"}},
 	} {
 		for _, command := range [][]string{
 			{"all"}, {"gateway", "--gateway.peer-addr=127.0.0.1:0", "--redis.addrs=a:1", "--kafka.brokers=a:1", "--zookeeper.servers=a:1"},

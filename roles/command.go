@@ -60,9 +60,9 @@ func newRoot(p process, args []string) *cobra.Command {
 	root.SetErr(p.stderr)
 	root.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), rootHelp(commands())) })
 	all := commands()
-	known := knownSettings(all)
+	sources := sourcesOf(p, all)
 	for _, c := range all {
-		root.AddCommand(c.cobra(p, args, known))
+		root.AddCommand(c.cobra(p, args, sources))
 	}
 	return root
 }
@@ -78,6 +78,16 @@ func rootHelp(all []command) string {
 	}
 	b.WriteString("\nEach of them explains itself and its flags: eshop <command> --help\n")
 	return b.String()
+}
+
+// sourcesOf says where a command's settings come from, and what others there are.
+func sourcesOf(p process, all []command) config.Sources {
+	sources := config.Sources{Environ: p.environ, FileFlag: "config", Known: knownSettings(all)}
+	for _, c := range all {
+		set, _, _ := c.flags()
+		sources.Others = append(sources.Others, set)
+	}
+	return sources
 }
 
 // knownSettings lists the settings of all commands: what a file may hold.
@@ -112,23 +122,27 @@ func (c command) flags() (*config.Set, *settings, *cobra.Command) {
 	if c.define != nil {
 		c.define(set, s)
 	}
+	set.Reloadable(reloadable()...)
+	set.Reread(reread()...)
 	return set, s, cmd
 }
 
 // cobra builds the command.
-func (c command) cobra(p process, args, known []string) *cobra.Command {
+func (c command) cobra(p process, args []string, sources config.Sources) *cobra.Command {
 	set, s, cmd := c.flags()
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) { fmt.Fprint(cmd.OutOrStdout(), c.help(set)) })
 	cmd.RunE = func(cmd *cobra.Command, words []string) error {
-		set.CheckArgs(argsOf(cmd, args), c.words != "")
-		return c.load(cmd.Context(), p, set, s, known, words, nil)
+		rest := argsOf(cmd, args)
+		set.CheckArgs(rest, c.words != "")
+		p.reread = func() *reading { return c.reread(rest, sources) }
+		return c.load(cmd.Context(), p, &reading{set: set, s: s}, sources, words, nil)
 	}
 	// The one mistake pflag still stops at is a flag at the very end without its value, so everything
 	// before it has been parsed.
 	cmd.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		rest := argsOf(cmd, args)
 		set.CheckArgs(rest[:max(0, len(rest)-1)], c.words != "")
-		return c.load(cmd.Context(), p, set, s, known, nil, err)
+		return c.load(cmd.Context(), p, &reading{set: set, s: s}, sources, nil, err)
 	})
 	return cmd
 }
@@ -142,22 +156,25 @@ func argsOf(cmd *cobra.Command, args []string) []string {
 }
 
 // load completes the settings and runs the command, unless something is wrong with them.
-func (c command) load(ctx context.Context, p process, set *config.Set, s *settings, known, words []string, parse error) error {
-	loaded, problems := set.Load(config.Sources{Environ: p.environ, FileFlag: "config", Known: known})
-	problems.AddError("", parse)
-	start := c.prepare(s, loaded, words, &problems)
-	if err := problems.Err(); err != nil {
+func (c command) load(ctx context.Context, p process, r *reading, sources config.Sources, words []string, parse error) error {
+	r.load(sources)
+	s := r.s
+	r.problems.AddError("", parse)
+	start := c.prepare(s, r.loaded, words, &r.problems)
+	r.set.Locate(r.loaded, r.problems)
+	if err := r.problems.Err(); err != nil {
 		return err
 	}
 	if s.process.check {
-		if err := set.Print(p.stdout, loaded); err != nil {
+		if err := r.set.Print(p.stdout, r.loaded); err != nil {
 			return ran{err}
 		}
 		return nil
 	}
-	if len(loaded.Unused) > 0 {
-		p.logger(s.process.logLevel, s.process.logFormat).Warn("environment variables that belong to no setting", "names", loaded.Unused)
+	if len(r.loaded.Unused) > 0 {
+		p.logger(s.process.logLevel, s.process.logFormat).Warn("environment variables that belong to no setting", "names", r.loaded.Unused)
 	}
+	p.settings = r.set.Settings(r.loaded)
 	err := start(ctx, p)
 	if err == nil || errors.As(err, new(config.Problems)) { // the roles find some settings wrong that were let pass above
 		return err

@@ -136,7 +136,7 @@ func (s *settings) doctorConfig(cat *catalog.Catalog) doctor.Config {
 	redis, kafka, zookeeper := s.redis.config(&s.cache, &wrong), s.kafka.config(&wrong), s.zookeeper.config(&wrong)
 	s.kafka.topics(&wrong)
 	hot := s.hotcountConfig(new(config.Problems))
-	config.ReadSecret("cluster.token-file", s.security.clusterTokenFile, &wrong)
+	config.ReadTokens("cluster.token-file", s.security.clusterTokenFile, &wrong)
 	config.ReadSecret("admin.token-file", s.security.adminTokenFile, &wrong)
 	templates(s.gatewayConfig(new(config.Problems)), cat, &wrong)
 	s.gateway.tls.pair("gateway", false, &wrong)

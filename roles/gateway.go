@@ -40,12 +40,7 @@ what it waits for, and a running gateway goes on serving what it has when they a
 			s.process.defineShutdown(set)
 		},
 		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
-			s.needsServers("gateway", problems)
-			cat := catalogOf(loaded, problems)
-			cfg := s.gatewayConfig(problems)
-			templates(cfg, cat, problems)
-			listener := s.adminConfig("gateway", "gateway.admin-addr", s.gateway.adminAddr, problems)
-			cfg.ClusterToken, cfg.Cluster = s.clusterAccess(problems, listen{"gateway.peer-addr", s.gateway.peerAddr})
+			first := gatewayPlan(s, loaded, problems)
 			return func(ctx context.Context, p process) error {
 				sockets, err := systemd.Sockets(systemd.Public, systemd.Peer)
 				if err != nil {
@@ -53,15 +48,25 @@ what it waits for, and a running gateway goes on serving what it has when they a
 					problems.AddError("", err)
 					return problems
 				}
-				return serve(ctx, p, s, cat, listener, func(around surroundings) (part, error) {
-					return gateway.New(cfg, gateway.Deps{
-						Log: around.log, Registry: around.registry, Catalog: cat, Ready: around.ready, Admin: around.admin,
+				return serve(ctx, p, s, first, gatewayPlan, func(around surroundings) (part[gateway.Config], error) {
+					return gateway.New(first.cfg, gateway.Deps{
+						Log: around.log, Registry: around.registry, Catalog: first.cat, Ready: around.ready, Admin: around.admin,
 						Public: sockets[systemd.Public], Peer: sockets[systemd.Peer],
 					})
 				})
 			}
 		},
 	}
+}
+
+func gatewayPlan(s *settings, loaded config.Loaded, problems *config.Problems) plan[gateway.Config] {
+	s.needsServers("gateway", problems)
+	to := plan[gateway.Config]{cfg: s.gatewayConfig(problems), cat: catalogOf(loaded, problems)}
+	templates(to.cfg, to.cat, problems)
+	to.listener = s.adminConfig("gateway", "gateway.admin-addr", s.gateway.adminAddr, problems)
+	to.cfg.ClusterToken, to.cfg.Cluster = s.clusterAccess(problems, listen{"gateway.peer-addr", s.gateway.peerAddr})
+	problems.AddOther(to.cfg.Validate())
+	return to
 }
 
 // gatewayConfig maps settings to the role's configuration, but for what it shows other roles.

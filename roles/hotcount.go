@@ -35,18 +35,25 @@ hold for all processes at once; the flags of the rule matter only until one is s
 			s.process.define(set, "info")
 			s.process.defineShutdown(set)
 		},
-		prepare: func(s *settings, _ config.Loaded, _ []string, problems *config.Problems) run {
-			needed("hotcount", "kafka.brokers", len(s.kafka.brokers) > 0, problems)
-			needed("hotcount", "zookeeper.servers", len(s.zookeeper.servers) > 0, problems)
-			cfg := s.hotcountConfig(problems)
-			listener := s.adminConfig("hotcount", "hotcount.admin-addr", s.hotcount.adminAddr, problems)
+		prepare: func(s *settings, loaded config.Loaded, _ []string, problems *config.Problems) run {
+			first := hotcountPlan(s, loaded, problems)
 			return func(ctx context.Context, p process) error {
-				return serve(ctx, p, s, nil, listener, func(around surroundings) (part, error) {
-					return hotcount.New(cfg, hotcount.Deps{Log: around.log, Registry: around.registry, Ready: around.ready, Admin: around.admin})
+				return serve(ctx, p, s, first, hotcountPlan, func(around surroundings) (part[hotcount.Config], error) {
+					return hotcount.New(first.cfg, hotcount.Deps{Log: around.log, Registry: around.registry, Ready: around.ready, Admin: around.admin})
 				})
 			}
 		},
 	}
+}
+
+// hotcountPlan has no use for the kinds, but what is wrong with them is wrong with the file.
+func hotcountPlan(s *settings, loaded config.Loaded, problems *config.Problems) plan[hotcount.Config] {
+	needed("hotcount", "kafka.brokers", len(s.kafka.brokers) > 0, problems)
+	needed("hotcount", "zookeeper.servers", len(s.zookeeper.servers) > 0, problems)
+	catalogOf(loaded, problems)
+	to := plan[hotcount.Config]{cfg: s.hotcountConfig(problems), listener: s.adminConfig("hotcount", "hotcount.admin-addr", s.hotcount.adminAddr, problems)}
+	problems.AddOther(to.cfg.Validate())
+	return to
 }
 
 // hotcountConfig maps settings to the role's configuration.

@@ -90,11 +90,19 @@ func flagTables(all []command) string {
 		fmt.Fprintf(&b, "\n**%s**\n\n| flag | default | commands | meaning |\n| --- | --- | --- | --- |\n", area)
 		for _, e := range entries {
 			if e.Area == area {
-				fmt.Fprintf(&b, "| `--%s` | %s | %s | %s |\n", e.Name, defaultCell(e.defaults, e.commands), strings.Join(e.commands, ", "), strings.ReplaceAll(e.Usage, "|", "\\|"))
+				fmt.Fprintf(&b, "| `--%s`%s | %s | %s | %s |\n", e.Name, reloadSign(e.Row), defaultCell(e.defaults, e.commands), strings.Join(e.commands, ", "), strings.ReplaceAll(e.Usage, "|", "\\|"))
 			}
 		}
 	}
 	return b.String() + "\n"
+}
+
+// reloadSign marks what a running process takes over when it reloads.
+func reloadSign(row config.Row) string {
+	if row.Reload {
+		return " ↻"
+	}
+	return ""
 }
 
 // defaultCell names the command with each default when they are not all the same.
@@ -122,6 +130,9 @@ func TestTablesAndHelpAgree(t *testing.T) {
 		set, _, _ := c.flags()
 		help := c.help(set)
 		for _, row := range set.Rows() {
+			if row.Reload != slices.Contains(reloadable(), row.Name) {
+				t.Errorf("eshop %s: --%s reloads: %v", c.name, row.Name, row.Reload)
+			}
 			if !strings.Contains(help, "--"+row.Name+" ") || !strings.Contains(help, row.Usage) || !strings.Contains(help, row.Area+":\n") {
 				t.Errorf("eshop %s --help does not show --%s as the table does", c.name, row.Name)
 			}

@@ -13,16 +13,18 @@ import (
 	"eshop/pkg/config"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
+	"eshop/pkg/reload"
 	"eshop/pkg/systemd"
 
 	"github.com/prometheus/client_golang/prometheus"
 )
 
 // part is a role as this package sees it.
-type part interface {
+type part[C any] interface {
 	Listen() error
 	Run(ctx context.Context) error
 	Addresses() []lifecycle.Address
+	Reload(next C, cat *catalog.Catalog) (reload.Prepared, error)
 }
 
 // surroundings are what a role of its own process is made with.
@@ -35,14 +37,15 @@ type surroundings struct {
 
 // serve runs one role with an admin listener until ctx ends. The listeners are bound before anything
 // runs, so that an occupied address is an error at once.
-func serve(ctx context.Context, p process, s *settings, cat *catalog.Catalog, listener admin.Config, build func(surroundings) (part, error)) error {
-	log := p.logger(s.process.logLevel, s.process.logFormat)
+func serve[C any](ctx context.Context, p process, s *settings, first plan[C], again planner[C], build func(surroundings) (part[C], error)) error {
+	log, level := p.leveled(s.process.logLevel, s.process.logFormat)
+	listener := first.listener
 	registry := prometheus.NewRegistry()
 	ready := new(lifecycle.Ready)
 	if err := admin.RegisterProcess(registry, listener.Build, listener.Role, ready.OK); err != nil {
 		return err
 	}
-	adm := admin.New(listener, admin.Deps{Log: log, Gatherer: registry, Ready: ready, Catalog: cat})
+	adm := admin.New(listener, admin.Deps{Log: log, Gatherer: registry, Ready: ready, Catalog: first.cat})
 	role, err := build(surroundings{
 		log: log, ready: ready, admin: adm,
 		registry: prometheus.WrapRegistererWith(prometheus.Labels{"role": listener.Role}, registry),
@@ -57,8 +60,21 @@ func serve(ctx context.Context, p process, s *settings, cat *catalog.Catalog, li
 			return err
 		}
 	}
+	notifier, err := systemd.New(systemd.Config{
+		Stop: s.process.stopLimit(), Alive: adm.Alive, Serving: func() string { return serving(role.Addresses(), adm.Addr()) },
+	}, systemd.Deps{Log: log, Ready: ready})
+	if err != nil {
+		return err
+	}
+	reloader, err := reload.New(reload.Config{Settings: p.settings},
+		reload.Deps{Log: log, Registry: registry, Read: reloads(p, level, adm, again, role), Around: notifier.Reload})
+	if err != nil {
+		return err
+	}
+	reloader.Serve(adm)
 	group := lifecycle.New(lifecycle.Config{ShutdownDelay: s.process.delay, ShutdownTimeout: s.process.timeout}, lifecycle.Deps{Log: log, Ready: ready})
 	adm.AddSection("parts", func() any { return group.States() })
+	group.Add("reloads", lifecycle.Started(reloader.Run))
 	group.Add("admin", lifecycle.Started(adm.Run))
 	group.Add(listener.Role, lifecycle.Started(role.Run))
 	group.Add("announcement", lifecycle.Started(func(ctx context.Context) error {
@@ -69,12 +85,6 @@ func serve(ctx context.Context, p process, s *settings, cat *catalog.Catalog, li
 		<-ctx.Done()
 		return nil
 	}))
-	notifier, err := systemd.New(systemd.Config{
-		Stop: s.process.stopLimit(), Alive: adm.Alive, Serving: func() string { return serving(role.Addresses(), adm.Addr()) },
-	}, systemd.Deps{Log: log, Ready: ready})
-	if err != nil {
-		return err
-	}
 	return reported(ctx, notifier, group.Run)
 }
 
@@ -109,11 +119,12 @@ func (s *settings) adminConfig(role, flag, addr string, problems *config.Problem
 // listen is one listener: the flag that sets its address, and the address.
 type listen struct{ flag, addr string }
 
-// clusterAccess reads what gateways and cache processes show each other: a token, or certificates. Internal
-// listeners must have one of the two when other machines can reach them.
+// clusterAccess reads what gateways and cache processes show each other: a token (or tokens, one a line), or
+// certificates. Internal listeners must have one of the two when other machines can reach them. With a problem the
+// token is a stand-in, so that no role finds the same again.
 func (s *settings) clusterAccess(problems *config.Problems, listeners ...listen) (token string, pair certificate.Config) {
 	pair = s.security.cluster.pair("cluster", true, problems)
-	token = config.ReadSecret("cluster.token-file", s.security.clusterTokenFile, problems)
+	token = config.ReadTokens("cluster.token-file", s.security.clusterTokenFile, problems)
 	var open []string
 	for _, l := range listeners {
 		if !membership.OnLoopback(l.addr) {
@@ -122,6 +133,9 @@ func (s *settings) clusterAccess(problems *config.Problems, listeners ...listen)
 	}
 	if s.security.clusterTokenFile == "" && s.security.cluster.cert == "" && len(open) > 0 {
 		problems.Add("cluster.token-file", "", "is needed because other machines can reach "+strings.Join(open, " and ")+"; or set --cluster.tls-cert, or listen on 127.0.0.1")
+	}
+	if problems.Names("cluster.token-file") {
+		token = "wrong"
 	}
 	return token, pair
 }

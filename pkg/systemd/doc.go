@@ -8,6 +8,7 @@
 //	STATUS=…              what it waits for, what it serves, that it stops: a line for systemctl status
 //	WATCHDOG=1            every half of WATCHDOG_USEC, while the process is alive
 //	EXTEND_TIMEOUT_USEC=  as often, while it is alive and not ready yet; and once, when it stops
+//	RELOADING=1           when its settings are reloaded, with MONOTONIC_USEC; then READY=1 again, and what came of it
 //	STOPPING=1            at the first sign of the end
 //
 // Alive is not the same as ready, or as able to reach what it depends on. It means that the runtime
@@ -16,8 +17,8 @@
 // or starved is not, sends nothing, and systemd ends and restarts it: after WatchdogSec= when it was
 // ready, after TimeoutStartSec= when it had yet to be.
 //
-// There is no RELOADING=1 since nothing is reloaded on demand: templates are read again by themselves
-// when they change, every other setting needs a restart.
+// The units ask for a reload by SIGHUP (ExecReload=), which every systemd can; Type=notify-reload would be the same
+// and needs one from 2023.
 //
 //	notify.go   Notifier
 //	socket.go   Sockets, the listeners that were passed

@@ -8,6 +8,8 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -51,13 +53,14 @@ type Notifier struct {
 	socket   string        // "": there is no manager
 	watchdog time.Duration // 0: there is none
 
-	phase  phase
-	status string    // last told
-	at     time.Time // when
-	dead   bool      // the last look found the process not to be alive
+	phase  atomic.Int32 // a phase; written by Run alone
+	mu     sync.Mutex   // over status and at
+	status string       // last told
+	at     time.Time    // when
+	dead   bool         // the last look found the process not to be alive
 }
 
-type phase int
+type phase = int32
 
 const (
 	starting phase = iota
@@ -96,10 +99,10 @@ func (n *Notifier) Run(ctx, process context.Context) {
 	for {
 		changed := n.ready.Changed()
 		n.look(process.Err() != nil)
-		if n.phase != starting {
+		if n.phase.Load() != starting {
 			tick.Stop()
 		}
-		if n.phase == stopping {
+		if n.phase.Load() == stopping {
 			asked = nil
 		}
 		select {
@@ -117,19 +120,39 @@ func (n *Notifier) Run(ctx, process context.Context) {
 // look moves on to the phase that the process is in. A condition that has once held is lost only by the
 // beginning of the end (package lifecycle), whatever brought that about.
 func (n *Notifier) look(asked bool) {
-	reasons := n.ready.Reasons()
+	reasons, phase := n.ready.Reasons(), n.phase.Load()
 	switch {
-	case n.phase == stopping:
-	case asked || n.phase == serving && len(reasons) > 0:
-		n.phase = stopping
+	case phase == stopping:
+	case asked || phase == serving && len(reasons) > 0:
+		n.phase.Store(stopping)
 		n.tell("stopping: requests under way are answered", daemon.SdNotifyStopping, extend(n.cfg.Stop))
-	case n.phase == serving:
+	case phase == serving:
 	case len(reasons) == 0:
-		n.phase = serving
+		n.phase.Store(serving)
 		n.tell("serving "+n.cfg.Serving(), daemon.SdNotifyReady)
-	case time.Since(n.at) >= statusEvery:
+	case time.Since(n.toldAt()) >= statusEvery:
 		n.tell("not ready yet: " + strings.Join(reasons, "; "))
 	}
+}
+
+// Reload runs a reload of the settings, which the manager is told of from the beginning to the end, with its outcome.
+// That is true of a process that serves; of another, it is told what it waits for, or that it stops.
+func (n *Notifier) Reload(reload func() (outcome string)) {
+	if n.socket == "" || n.phase.Load() != serving {
+		reload()
+		return
+	}
+	n.send(daemon.SdNotifyReloading, daemon.SdNotifyMonotonicUsec())
+	outcome := reload()
+	if n.phase.Load() == serving { // else it is stopping, which is the last word
+		n.tell("serving "+n.cfg.Serving()+"; "+time.Now().UTC().Format(time.RFC3339)+" "+outcome, daemon.SdNotifyReady)
+	}
+}
+
+func (n *Notifier) toldAt() time.Time {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.at
 }
 
 // beat shows that the process is alive, if it is. What is left of the time between two beats is more than
@@ -152,7 +175,7 @@ func (n *Notifier) beat(ctx context.Context) {
 		n.log.Info("this process is alive again")
 		n.dead = false
 	}
-	if n.phase == starting {
+	if n.phase.Load() == starting {
 		n.send(extend(2 * interval))
 	}
 	if n.watchdog > 0 {
@@ -165,6 +188,8 @@ func extend(d time.Duration) string { return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d
 
 // tell sends a line of status that differs from the last, with whatever else is to be said.
 func (n *Notifier) tell(status string, lines ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	n.at = time.Now()
 	status = strings.ToValidUTF8(strings.Join(strings.Fields(status), " "), "")
 	if len(status) > maxStatus {

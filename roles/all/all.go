@@ -24,6 +24,7 @@ import (
 	"eshop/pkg/embedded"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
+	"eshop/pkg/reload"
 	"eshop/pkg/traffic"
 	"eshop/roles/cache"
 	"eshop/roles/gateway"
@@ -54,6 +55,10 @@ type Deps struct {
 	Catalog  *catalog.Catalog
 	// Ready gets the conditions of all parts; nil: a new one.
 	Ready *lifecycle.Ready
+	// Settings are those in effect. Reread reads them anew and says what there is to reload beside the roles; it is
+	// asked for each reload, its errors are config.Problems. nil: nothing is reloaded.
+	Settings []config.Setting
+	Reread   func() (Config, *catalog.Catalog, reload.Next, error)
 	// Stdout is told, once everything is ready, where it listens.
 	Stdout io.Writer
 }
@@ -106,8 +111,18 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 			return err
 		}
 	}
+	reloader, err := reload.New(reload.Config{Settings: deps.Settings}, reload.Deps{Log: deps.Log, Registry: deps.Registry, Read: func() (reload.Next, error) {
+		return reread(deps, servers, adm, g, c, h)
+	}})
+	if err != nil {
+		return err
+	}
 	group := lifecycle.New(lifecycle.Config{ShutdownDelay: cfg.ShutdownDelay, ShutdownTimeout: cfg.ShutdownTimeout}, lifecycle.Deps{Log: deps.Log, Ready: ready})
 	adm.AddSection("parts", func() any { return group.States() })
+	if deps.Reread != nil {
+		reloader.Serve(adm)
+		group.Add("reloads", lifecycle.Started(reloader.Run))
+	}
 	group.Add("admin", lifecycle.Started(adm.Run))
 	topics := topicMaker{kafka: cfg.Cache.Kafka, topics: cfg.Topics, ready: ready, log: deps.Log}
 	group.Add("topics", topics.run)
@@ -125,6 +140,20 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 		return nil
 	}))
 	return group.Run(ctx)
+}
+
+// reread has every role prepare for the settings as they are now.
+func reread(deps Deps, servers *embedded.Servers, adm *admin.Server, g *gateway.Role, c *cache.Role, h *hotcount.Role) (reload.Next, error) {
+	cfg, cat, next, err := deps.Reread()
+	if err != nil {
+		return next, err
+	}
+	cfg.connect(servers)
+	toGateway, wrongGateway := g.Reload(cfg.Gateway, cat)
+	toCache, wrongCache := c.Reload(cfg.Cache, cat)
+	toHotcount, wrongHotcount := h.Reload(cfg.Hotcount, cat)
+	next.Parts = append(next.Parts, toGateway, toCache, toHotcount, reload.Prepared{Apply: func() { adm.SetToken(cfg.Admin.Token) }})
+	return next, errors.Join(wrongGateway, wrongCache, wrongHotcount)
 }
 
 // connect points the roles to the embedded servers that were started.

@@ -1,15 +1,14 @@
 package roles_test
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -58,6 +57,7 @@ type shape struct {
 	real, split bool
 	servers     bool     // no process of the fleet: the test starts them
 	gateways    int      // split: how many; 0: fleetGateways
+	tls         bool     // clients and roles speak TLS; roles show each other certificates
 	flags       []string // split: more of the gateways', cacheFlags of the cache processes'
 	cacheFlags  []string
 }
@@ -67,6 +67,8 @@ var shapes = []shape{
 	{name: "in-process on real servers", real: true},
 	{name: "split processes on embedded servers", split: true},
 	{name: "split processes on real servers", real: true, split: true},
+	{name: "in-process on embedded servers, with TLS", tls: true},
+	{name: "split processes on embedded servers, with TLS", split: true, tls: true},
 }
 
 const fleetGateways, fleetCaches = 3, 2
@@ -87,6 +89,7 @@ type fleet struct {
 	pids     []int    // of the gateways, of split processes; cachePids of the cache processes
 	inner    []string // host:port of the peer, cache and admin listeners, of split processes
 	client   *http.Client
+	ca       *lab.Authority // nil: everything is plain
 
 	cachePids []int
 	producer  *kafka.Producer
@@ -109,6 +112,10 @@ func newFleetOn(t testing.TB, s shape, rule hotlist.Rule, given embedded.Config)
 	t.Helper()
 	f := &fleet{t: t, name: lab.Name(t), rule: rule, client: &http.Client{Timeout: 10 * time.Second, Transport: &http.Transport{MaxIdleConnsPerHost: 1000}}}
 	t.Cleanup(f.client.CloseIdleConnections)
+	if s.tls {
+		f.ca = lab.NewAuthority(t)
+		f.client.Transport.(*http.Transport).TLSClientConfig = f.ca.Client(t)
+	}
 	kinds := catalog.DefaultKinds()
 	for i := range kinds {
 		kinds[i].Prefix = f.name + ":" + kinds[i].Prefix
@@ -209,7 +216,7 @@ func (f *fleet) startInProcess() {
 	for i := range fleetCaches {
 		is := new(lifecycle.Ready)
 		id := fmt.Sprintf("cache-%d", i)
-		r, err := cache.New(cache.Config{ID: id, Addr: "127.0.0.1:0", Redis: redis, Kafka: f.kafka, ZooKeeper: session,
+		r, err := cache.New(cache.Config{ID: id, Addr: "127.0.0.1:0", Cluster: f.clusterPair(), Redis: redis, Kafka: f.kafka, ZooKeeper: session,
 			Origin:      originclient.Config{BaseURL: f.shop.URL()},
 			TopicChange: f.topic("change"), TopicInvalidate: f.topic("invalidate"), TopicDead: f.topic("dead"), Group: f.topic("group")},
 			cache.Deps{Log: testLog().With("role", id), Registry: prometheus.NewRegistry(), Catalog: f.cat, Ready: is})
@@ -222,7 +229,7 @@ func (f *fleet) startInProcess() {
 	for i := range fleetGateways {
 		is := new(lifecycle.Ready)
 		id := fmt.Sprintf("gateway-%d", i)
-		r, err := gateway.New(gateway.Config{ID: id, Addr: "127.0.0.1:0", PeerAddr: "127.0.0.1:0", Redis: redis, Kafka: f.kafka, ZooKeeper: session,
+		r, err := gateway.New(gateway.Config{ID: id, Addr: "127.0.0.1:0", TLS: f.pair("gateway", ""), PeerAddr: "127.0.0.1:0", Cluster: f.clusterPair(), Redis: redis, Kafka: f.kafka, ZooKeeper: session,
 			TopicInvalidate: f.topic("invalidate"), TopicAccess: f.topic("access")},
 			gateway.Deps{Log: testLog().With("role", id), Registry: prometheus.NewRegistry(), Catalog: f.cat, Ready: is})
 		start(id, r, err, is)
@@ -268,6 +275,10 @@ func (f *fleet) startSplit(s shape) {
 		return lab.Start(f.t, lab.Command{Path: binary, Dir: dir, Env: []string{runAsEshop + "=1"}, Args: append(append([]string{command}, common...), args...)})
 	}
 	redis := []string{"--redis.addrs", strings.Join(f.redis, ",")}
+	if f.ca != nil {
+		redis = append(redis, "--cluster.tls-cert", f.ca.CertFile, "--cluster.tls-key", f.ca.KeyFile, "--cluster.tls-ca", f.ca.CAFile)
+		s.flags = append(slices.Clone(s.flags), "--gateway.tls-cert", f.ca.CertFile, "--gateway.tls-key", f.ca.KeyFile)
+	}
 	var caches, gateways []*lab.Process
 	for i := range fleetCaches {
 		caches = append(caches, start("cache", append(append(redis, s.cacheFlags...), "--cache.id", fmt.Sprintf("cache-%d", i), "--cache.addr", "127.0.0.1:0", "--cache.admin-addr", "127.0.0.1:0",
@@ -281,7 +292,7 @@ func (f *fleet) startSplit(s shape) {
 	}
 	at := func(p *lab.Process, what string) string {
 		line := p.WaitOutput("  "+what+" ", 30*time.Second)
-		_, url, ok := strings.Cut(line, "http://")
+		_, url, ok := strings.Cut(line, "://")
 		if !ok {
 			f.t.Fatalf("a process does not say where it listens: %q", line)
 		}
@@ -333,63 +344,5 @@ func (f *fleet) untilEvery(pause time.Duration, what string, ok func() (bool, st
 		case <-deadline:
 			f.t.Fatalf("not within 20 s: %s (now: %.600s)", what, state)
 		}
-	}
-}
-
-type answer struct {
-	status int
-	body   string
-	header http.Header
-}
-
-func (f *fleet) get(gateway, path string, headers ...string) answer {
-	return f.do(http.MethodGet, gateway, path, headers...)
-}
-
-func (f *fleet) do(method, gateway, path string, headers ...string) answer {
-	req, err := http.NewRequestWithContext(f.t.Context(), method, "http://"+gateway+path, nil)
-	if err != nil {
-		f.t.Errorf("%s %s: %v", method, path, err)
-		return answer{}
-	}
-	for i := 0; i+1 < len(headers); i += 2 {
-		req.Header.Set(headers[i], headers[i+1])
-	}
-	resp, err := f.client.Do(req)
-	if err != nil {
-		f.t.Errorf("%s %s: %v", method, path, err)
-		return answer{}
-	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		f.t.Errorf("%s %s: %v", method, path, err)
-	}
-	return answer{resp.StatusCode, string(body), resp.Header}
-}
-
-// edit changes the shop's data; nobody is told.
-func (f *fleet) edit(method, path, body string) {
-	f.t.Helper()
-	req, err := http.NewRequestWithContext(f.t.Context(), method, f.shop.URL()+path, bytes.NewBufferString(body))
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	req.Header.Set("Content-Type", "application/json")
-	resp, err := f.client.Do(req)
-	if err != nil {
-		f.t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if text, _ := io.ReadAll(resp.Body); resp.StatusCode >= 300 {
-		f.t.Fatalf("%s %s: %s: %s", method, path, resp.Status, text)
-	}
-}
-
-// change sends a message the way a console producer does: a bare line, no key.
-func (f *fleet) change(line string) {
-	f.t.Helper()
-	if err := f.producer.Send(f.t.Context(), kafka.Record{Topic: f.topic("change"), Value: []byte(line)}); err != nil {
-		f.t.Fatalf("produce %s: %v", line, err)
 	}
 }

@@ -25,6 +25,7 @@ var scenarios = []struct {
 	body func(*testing.T, *fleet)
 }{
 	{"every gateway serves a page with its shop", scenarioPage},
+	{"a page is had from the gateway that owns it", scenarioForwarded},
 	{"HTTP as browsers and proxies use it", scenarioHTTP},
 	{"bad requests", scenarioBadRequests},
 	{"a change of the product and of the shop shows everywhere", scenarioChange},
@@ -66,6 +67,25 @@ func scenarioPage(t *testing.T, f *fleet) {
 			}
 		}
 	}
+}
+
+// scenarioForwarded: every gateway but the owner has the page from there, and says so. Each round asks for a product of
+// its own, that none turns hot.
+func scenarioForwarded(_ *testing.T, f *fleet) {
+	product := int64(700)
+	f.until("all gateways but one forward", func() (bool, string) {
+		var said []string
+		forwarded := 0
+		product = 700 + (product+1)%200
+		for _, g := range f.gateways {
+			a := f.get(g, page(product))
+			said = append(said, fmt.Sprint(a.status, " ", a.header.Get("Cache-Status")))
+			if a.status == 200 && strings.Contains(a.header.Get("Cache-Status"), "peer; owner=") {
+				forwarded++
+			}
+		}
+		return forwarded == len(f.gateways)-1, strings.Join(said, "\n")
+	})
 }
 
 func scenarioHTTP(t *testing.T, f *fleet) {

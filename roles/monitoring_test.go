@@ -16,7 +16,8 @@ import (
 // TestMonitoringAsksForWhatThereIs: every metric in the alerts and in the dashboard, and every label by which
 // they choose or sum up, is one that the roles show.
 func TestMonitoringAsksForWhatThereIs(t *testing.T) {
-	r := start(t, anyPort()...)
+	ca := lab.NewAuthority(t) // the metric of a certificate is there with one
+	r := start(t, anyPort("--cluster.tls-cert="+ca.CertFile, "--cluster.tls-key="+ca.KeyFile, "--cluster.tls-ca="+ca.CAFile)...)
 	defer r.stop()
 	queries := monitoring.Queries()
 	for _, a := range monitoring.Alerts() {

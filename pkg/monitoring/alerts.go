@@ -117,6 +117,11 @@ func Alerts() []Alert {
 			"`GET /api/degrade` says who set it and until when.",
 		},
 		{
+			"EshopCertificateExpires", `eshop_tls_cert_expiry_seconds > 0 and eshop_tls_cert_expiry_seconds - time() < 14 * 86400`, "10m", Ticket,
+			"A certificate in use expires within 14 days. Then browsers (pair `gateway`) or the other roles (pair `cluster`) refuse it.",
+			"Renew it; a new pair in the files is used at once. If it was renewed: the log says why the new one is not used (`the changed certificate is not used`), and under systemd the copies are made at the start: restart the service.",
+		},
+		{
 			"EshopTemplateRefused", `increase(eshop_gateway_template_errors_total[1h]) > 0`, "0m", Ticket,
 			"A changed page template has an error; the one before stays in use.",
 			"The gateway's log has the line.",

@@ -109,7 +109,9 @@ var fires = map[string]struct {
 	"EshopHotListOld":      {map[string]string{`eshop_gateway_hot_list_age_seconds{instance="a"}`: "61x70", `eshop_hotcount_watermark_age_seconds{instance="b"}`: "1x70"}, "instance: a"},
 	"EshopLogDrops":        {map[string]string{`eshop_accesslog_dropped_total{instance="a",reason="old"}`: "0+1x70"}, "instance: a\n              reason: old"},
 	"EshopDegraded":        {map[string]string{`eshop_degraded{instance="a",kind="shop",mode="no-origin"}`: "1x70"}, "kind: shop\n              mode: no-origin"},
-	"EshopTemplateRefused": {map[string]string{`eshop_gateway_template_errors_total{instance="a"}`: "0x55 1x9"}, "instance: a"},
+	// The time begins at 0 in these tests: 14 days are 1209600 s.
+	"EshopCertificateExpires": {map[string]string{`eshop_tls_cert_expiry_seconds{instance="a",pair="gateway"}`: "1209600x70", `eshop_tls_cert_expiry_seconds{instance="b",pair="gateway"}`: "1300000x70", `eshop_tls_cert_expiry_seconds{instance="c",pair="cluster"}`: "0x70"}, "instance: a\n              pair: gateway"},
+	"EshopTemplateRefused":    {map[string]string{`eshop_gateway_template_errors_total{instance="a"}`: "0x55 1x9"}, "instance: a"},
 }
 
 // TestAlertsFire: each alert fires for what it is about, and only that one does.
@@ -150,6 +152,7 @@ func TestAlertsFire(t *testing.T) {
 		`eshop_zookeeper_session_state{state="connected"} 1x70`, `eshop_zookeeper_session_state{state="expired"} 0x70`, `eshop_gateway_requests_total{code="200"} 0+1000x70`,
 		`eshop_gateway_requests_total{code="503"} 0+9x70`, `eshop_gateway_refused_total{instance="a",reason="unknown"} 0+600x70`, `eshop_redis_repairs_total{instance="a",cause="audit"} 0x70`,
 		`eshop_gateway_hot_list_age_seconds{instance="a"} -1x70`, `eshop_consistency_violations_total{invariant="1"} 0x70`, `eshop_degraded{kind="shop",mode="no-origin"} 0x70`,
+		`eshop_tls_cert_expiry_seconds{instance="a",pair="cluster"} 7776000x70`,
 	} {
 		name, values, _ := strings.Cut(series, " ")
 		fmt.Fprintf(&test, "      - {series: '%s', values: '%s'}\n", name, values)

@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"eshop/pkg/certificate"
+	"eshop/pkg/lab"
 	"eshop/pkg/ring"
 )
 
@@ -21,22 +23,33 @@ import (
 // (hit) or by the one hop to an owner that has it in L1 (hop), by so many clients
 // that each wait for their answer. cpu-ns/op is what the whole process spends for
 // a request: both gateways, and a client that writes ready bytes and counts those
-// that come back, the same for both.
+// that come back, the same for all; with TLS it is on every connection, the
+// client's too.
 //
 //	go test ./roles/gateway -run '^$' -bench Hop -count 5
 func BenchmarkHop(b *testing.B) {
 	for _, clients := range []int{1, 64} {
-		for _, to := range []string{"hit", "hop"} {
-			b.Run(fmt.Sprintf("%s/clients=%d", to, clients), func(b *testing.B) { benchmarkHop(b, to == "hop", clients) })
+		for _, to := range []string{"hit", "hop", "hit-TLS", "hop-TLS"} {
+			b.Run(fmt.Sprintf("%s/clients=%d", to, clients), func(b *testing.B) {
+				benchmarkHop(b, strings.HasPrefix(to, "hop"), strings.HasSuffix(to, "TLS"), clients)
+			})
 		}
 	}
 }
 
-func benchmarkHop(b *testing.B, hop bool, clients int) {
+func benchmarkHop(b *testing.B, hop, encrypted bool, clients int) {
 	const pages = 100
+	var over transport
+	var cluster certificate.Config
+	if encrypted {
+		ca := lab.NewAuthority(b)
+		over, cluster = withTLS(b, ca), mutual(b, ca)
+	}
 	servers := [2]*rig{}
 	for i, id := range []string{"gw-1", "gw-2"} {
-		g := newRig(b, func(c *Config, _ *Deps) { c.ID, c.ClusterToken, c.L1Bytes = id, "secret", 64<<20 })
+		g := newRig(b, func(c *Config, _ *Deps) {
+			c.ID, c.ClusterToken, c.L1Bytes, c.TLS, c.Cluster = id, "secret", 64<<20, over.pair, cluster
+		})
 		for p := range int64(pages) {
 			d := product(1, 10, "5599.0")
 			d.Key.ID = p + 1
@@ -68,11 +81,13 @@ func benchmarkHop(b *testing.B, hop bool, clients int) {
 	var wg sync.WaitGroup
 	conns := make([]net.Conn, clients)
 	for i := range conns {
-		c, err := net.Dial("tcp", addr)
-		if err != nil {
+		c := over.dial(b, addr)
+		if err := c.SetDeadline(time.Time{}); err != nil {
 			b.Fatal(err)
 		}
-		defer c.Close()
+		if err := askRaw(c, make([]byte, 32<<10), "GET /product/1?shopId=3 HTTP/1.1\r\nHost: shop\r\n\r\n"); err != nil { // with the handshake
+			b.Fatal(err)
+		}
 		conns[i] = c
 	}
 	b.ResetTimer()

@@ -32,6 +32,21 @@ func (f *fleet) clusterPair() certificate.Config {
 	return f.pair("cluster", f.ca.CAFile)
 }
 
+// clusterFlags and publicFlags are the same for processes.
+func (f *fleet) clusterFlags() []string {
+	if f.ca == nil {
+		return nil
+	}
+	return []string{"--cluster.tls-cert", f.ca.CertFile, "--cluster.tls-key", f.ca.KeyFile, "--cluster.tls-ca", f.ca.CAFile}
+}
+
+func (f *fleet) publicFlags() []string {
+	if f.ca == nil {
+		return nil
+	}
+	return []string{"--gateway.tls-cert", f.ca.CertFile, "--gateway.tls-key", f.ca.KeyFile}
+}
+
 type answer struct {
 	status int
 	body   string

@@ -275,10 +275,7 @@ func (f *fleet) startSplit(s shape) {
 		return lab.Start(f.t, lab.Command{Path: binary, Dir: dir, Env: []string{runAsEshop + "=1"}, Args: append(append([]string{command}, common...), args...)})
 	}
 	redis := []string{"--redis.addrs", strings.Join(f.redis, ",")}
-	if f.ca != nil {
-		redis = append(redis, "--cluster.tls-cert", f.ca.CertFile, "--cluster.tls-key", f.ca.KeyFile, "--cluster.tls-ca", f.ca.CAFile)
-		s.flags = append(slices.Clone(s.flags), "--gateway.tls-cert", f.ca.CertFile, "--gateway.tls-key", f.ca.KeyFile)
-	}
+	redis, s.flags = append(redis, f.clusterFlags()...), append(slices.Clone(s.flags), f.publicFlags()...)
 	var caches, gateways []*lab.Process
 	for i := range fleetCaches {
 		caches = append(caches, start("cache", append(append(redis, s.cacheFlags...), "--cache.id", fmt.Sprintf("cache-%d", i), "--cache.addr", "127.0.0.1:0", "--cache.admin-addr", "127.0.0.1:0",

@@ -28,7 +28,7 @@ func (l *gatewayLimits) define(set *config.Set) {
 }
 
 func (l *gatewayLimits) defineConnections(set *config.Set) {
-	set.Whole(&l.connections, "gateway.connections", 65536, 16, 1_000_000, "most public connections at a time; an open one takes up to 37 KiB")
+	set.Whole(&l.connections, "gateway.connections", 65536, 16, 1_000_000, "most public connections at a time; an open one takes up to 37 KiB, with TLS 64 KiB")
 }
 
 func (l *gatewayLimits) config(problems *config.Problems) gateway.Limits {

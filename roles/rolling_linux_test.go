@@ -3,6 +3,7 @@ package roles_test
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -24,6 +25,7 @@ const patience = 3 * time.Minute
 // when it was told to close the last, and repeats no request.
 type strict struct {
 	addr  string
+	tls   *tls.Config   // nil: plain
 	keep  bool          // connections are used again
 	pause time.Duration // between two requests
 
@@ -42,6 +44,9 @@ func (c *strict) run(ctx context.Context, path func(i int) string) {
 		var err error
 		if fresh {
 			if conn, err = net.DialTimeout("tcp", c.addr, patience); err == nil {
+				if c.tls != nil {
+					conn = tls.Client(conn, c.tls) // the handshake comes with the first request
+				}
 				r = bufio.NewReader(conn)
 			}
 		}
@@ -98,13 +103,18 @@ func (c *strict) ask(conn net.Conn, r *bufio.Reader, path string) (closes bool, 
 // all the time, and for cold ones: no request fails, no connection is refused or ends in place of an
 // answer.
 func TestRollingUpgrade(t *testing.T) {
-	for _, s := range []shape{{name: "embedded", servers: true}, {name: "real", real: true, servers: true}} {
+	for _, s := range []shape{{name: "embedded", servers: true}, {name: "real", real: true, servers: true}, {name: "embedded, with TLS", servers: true, tls: true}} {
 		t.Run(s.name, func(t *testing.T) { rollingUpgrade(t, newFleet(t, s, hotlist.DefaultRule())) })
 	}
 }
 
 func rollingUpgrade(t *testing.T, f *fleet) {
 	common := append(f.flags(t.TempDir()), "--redis.addrs", strings.Join(f.redis, ","))
+	var trust *tls.Config
+	if f.ca != nil {
+		trust = f.ca.Client(t)
+		common = append(common, f.clusterFlags()...)
+	}
 	var caches, gateways []*service
 	for i := range fleetCaches {
 		c := newService(t, append([]string{"cache", "--cache.id", fmt.Sprintf("cache-%d", i), "--cache.addr", freeAddr(t), "--cache.admin-addr", "127.0.0.1:0",
@@ -114,7 +124,7 @@ func rollingUpgrade(t *testing.T, f *fleet) {
 	}
 	for i := range fleetGateways {
 		g := newService(t, append([]string{"gateway", "--gateway.id", fmt.Sprintf("gateway-%d", i), "--gateway.admin-addr", "127.0.0.1:0",
-			"--gateway.peer-addr", "127.0.0.1:0", "--kafka.topic.access", f.topic("access")}, common...)...)
+			"--gateway.peer-addr", "127.0.0.1:0", "--kafka.topic.access", f.topic("access")}, append(common, f.publicFlags()...)...)...)
 		f.gateways = append(f.gateways, g.listen("public"))
 		g.listen("peer")
 		g.start()
@@ -123,7 +133,7 @@ func rollingUpgrade(t *testing.T, f *fleet) {
 	for _, s := range append(caches, gateways...) {
 		s.told("READY=1", 1, time.Minute)
 	}
-	if line := gateways[0].told("STATUS=serving", 1, time.Minute); !strings.Contains(line, "product pages at http://"+f.gateways[0]) {
+	if line := gateways[0].told("STATUS=serving", 1, time.Minute); !strings.Contains(line, "product pages at "+f.scheme()+"://"+f.gateways[0]) {
 		t.Errorf("the first gateway's status is %q", line)
 	}
 	f.settled()
@@ -135,7 +145,7 @@ func rollingUpgrade(t *testing.T, f *fleet) {
 	var clients []*strict
 	for _, addr := range f.gateways {
 		for _, c := range []strict{{keep: true, pause: 25 * time.Millisecond}, {keep: true, pause: 2 * time.Second}, {pause: 25 * time.Millisecond}, {pause: 40 * time.Millisecond}} {
-			c.addr, c.requests, c.failed = addr, &requests, &failed
+			c.addr, c.tls, c.requests, c.failed = addr, trust, &requests, &failed
 			one := c
 			clients = append(clients, &one)
 			offset := 100 + 60*len(clients)

@@ -130,8 +130,7 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	if ownAdmin {
 		g.defineAdmin(set)
 	}
-	set.Secret(&g.tls.cert, "gateway.tls-cert", "certificate of the public listener, PEM, with those between it and its authority's; read again when it changes. Without it the listener is plain")
-	set.Secret(&g.tls.key, "gateway.tls-key", "private key of --gateway.tls-cert, PEM")
+	g.defineTLS(set)
 	set.Text(&g.id, "gateway.id", "name", "", "identity, unique among the gateways; without it the host name")
 	set.Addr(&g.advertise, "gateway.advertise-addr", "peer address the others are told; without it the bound one")
 	g.defineMemory(set)
@@ -145,7 +144,12 @@ func (g *gatewaySettings) define(set *config.Set, host string, ownAdmin bool) {
 	g.limits.define(set)
 }
 
-// defineListeners and defineMemory stand alone because a unit depends on these settings too.
+// defineTLS, defineListeners and defineMemory stand alone because a unit depends on these settings too.
+func (g *gatewaySettings) defineTLS(set *config.Set) {
+	set.Secret(&g.tls.cert, "gateway.tls-cert", "certificate of the public listener, PEM, with those between it and its authority's; read again when it changes. Without it the listener is plain")
+	set.Secret(&g.tls.key, "gateway.tls-key", "private key of --gateway.tls-cert, PEM")
+}
+
 func (g *gatewaySettings) defineListeners(set *config.Set, host string) {
 	set.Listen(&g.addr, "gateway.addr", host+":8080", "public listener")
 	set.Listen(&g.peerAddr, "gateway.peer-addr", host+":8081", "listener for the other gateways")
@@ -258,9 +262,13 @@ func (s *securitySettings) defineAdmin(set *config.Set) {
 func (s *securitySettings) defineCluster(set *config.Set) {
 	set.Area(securityArea)
 	set.Secret(&s.clusterTokenFile, "cluster.token-file", "file that holds the token gateways and cache processes show each other; it, or --cluster.tls-cert, is needed beyond loopback")
+	s.defineClusterPair(set)
+	set.Text(&s.cluster.ca, "cluster.tls-ca", "file", "", "authorities of which the others' certificates must be, PEM; read again when it changes")
+}
+
+func (s *securitySettings) defineClusterPair(set *config.Set) {
 	set.Secret(&s.cluster.cert, "cluster.tls-cert", "certificate that gateways and cache processes show each other, PEM; read again when it changes. Without it they speak plain HTTP")
 	set.Secret(&s.cluster.key, "cluster.tls-key", "private key of --cluster.tls-cert, PEM")
-	set.Text(&s.cluster.ca, "cluster.tls-ca", "file", "", "authorities of which the others' certificates must be, PEM; read again when it changes")
 }
 
 type processSettings struct {

@@ -21,7 +21,7 @@ type unitSettings struct {
 
 func (u *unitSettings) define(set *config.Set) {
 	set.Area("Unit")
-	set.Checked(&u.binary, "binary", "file", "/usr/local/bin/eshop", "where the program is installed", systemd.CheckBinary)
+	set.Checked(&u.binary, "binary", "file", "/usr/local/bin/eshop", "where the program is installed", systemd.CheckPath)
 	set.Choice(&u.socket, "socket", "", []string{systemd.Public, systemd.Peer}, "print the socket unit of this listener of the gateway instead")
 	set.Switch(&u.env, "env", false, "print a template of the file with the role's settings instead")
 	for _, name := range []string{"binary", "socket", "env"} {
@@ -69,10 +69,13 @@ or the same environment, as the role has. Print the unit again when they have ch
 			s.gateway.defineListeners(set, "")
 			s.gateway.defineMemory(set)
 			s.gateway.limits.defineConnections(set)
+			s.gateway.defineTLS(set)
 			set.Area("Cache")
 			s.cache.defineMemory(set)
 			set.Area("Hotcount")
 			s.hotcount.defineMemory(set)
+			set.Area(securityArea)
+			s.security.defineClusterPair(set)
 			s.process.define(set, "warn")
 			s.process.defineShutdown(set)
 		},
@@ -84,6 +87,11 @@ or the same environment, as the role has. Print the unit again when they have ch
 				problems.Add("env", "true", "cannot be used with --socket: one file is printed at a time")
 			case s.unit.socket != "" && role.name != "gateway" && err == nil:
 				problems.Add("socket", s.unit.socket, "is for the gateway: no other role takes sockets")
+			}
+			for name, file := range s.pairFiles() {
+				if err := systemd.CheckPath(file); err != nil && file != "" {
+					problems.Add(name, file, err.Error())
+				}
 			}
 			text := func() (string, error) { return s.unitFile(role) }
 			if s.unit.socket != "" {
@@ -138,10 +146,23 @@ func (s *settings) unitFile(role command) (string, error) {
 	set, _, _ := role.flags()
 	for _, row := range set.Rows() {
 		if row.Secret {
-			unit.Secrets = append(unit.Secrets, systemd.Secret{ID: credential(row.Name), Variable: config.EnvName(row.Name), Needed: strings.HasSuffix(row.Name, ".token-file")})
+			secret := systemd.Secret{ID: credential(row.Name), Variable: config.EnvName(row.Name), Needed: strings.HasSuffix(row.Name, ".token-file")}
+			secret.File = "/etc/eshop/" + secret.ID
+			if given := s.pairFiles()[row.Name]; given != "" {
+				secret.File, secret.Needed = given, true
+			}
+			unit.Secrets = append(unit.Secrets, secret)
 		}
 	}
 	return unit.Text()
+}
+
+// pairFiles are the files of certificates and keys that are given, by their settings.
+func (s *settings) pairFiles() map[string]string {
+	return map[string]string{
+		"gateway.tls-cert": s.gateway.tls.cert, "gateway.tls-key": s.gateway.tls.key,
+		"cluster.tls-cert": s.security.cluster.cert, "cluster.tls-key": s.security.cluster.key,
+	}
 }
 
 // credential is the name of the secret of a setting: cluster.token-file is cluster-token.
@@ -149,13 +170,17 @@ func credential(setting string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(setting, "-file"), ".", "-")
 }
 
-// unitMemory: an open connection takes up to 37 KiB (--gateway.connections says so). The rest is for what is
+// unitMemory: an open connection takes up to 37 KiB, or 64 (--gateway.connections says so). The rest is for what is
 // bounded by number: requests and pulls under way, compressors, the buffers of the Kafka and Redis clients;
 // a role that has little to do holds 20 MiB of it.
 func (s *settings) unitMemory(role string) systemd.Memory {
 	switch role {
 	case "gateway":
-		return systemd.Memory{Kept: s.gateway.l1Bytes, Clients: s.gateway.limits.connections, PerClient: 37 << 10, Rest: 256 << 20}
+		perClient := int64(37 << 10)
+		if s.gateway.tls.cert != "" {
+			perClient = 64 << 10
+		}
+		return systemd.Memory{Kept: s.gateway.l1Bytes, Clients: s.gateway.limits.connections, PerClient: perClient, Rest: 256 << 20}
 	case "cache":
 		return systemd.Memory{Kept: s.cache.l1Bytes, Rest: 384 << 20}
 	}

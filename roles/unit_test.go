@@ -96,6 +96,9 @@ func TestUnitsFollowTheSettings(t *testing.T) {
 		{[]string{"gateway", "--config", file, "--binary=/opt/eshop"}, []string{"TimeoutStopSec=45\n", "ExecStart=/opt/eshop gateway\n", "LimitNOFILE=18432\n", "GOMEMLIMIT=2341MiB\n", "MemoryMax=2927M\n"}},
 		{[]string{"gateway", "--config", file, "--socket", "public"}, []string{"ListenStream=80\n", "FileDescriptorName=public\n"}},
 		{[]string{"gateway", "--socket", "peer"}, []string{"ListenStream=8081\n", "FileDescriptorName=peer\n"}},
+		{[]string{"gateway", "--gateway.connections", "1024", "--gateway.tls-cert", "/etc/letsencrypt/live/shop/fullchain.pem", "--gateway.tls-key", "/etc/letsencrypt/live/shop/privkey.pem"},
+			[]string{"1024 connections of 64 KiB", "\nLoadCredential=gateway-tls-cert:/etc/letsencrypt/live/shop/fullchain.pem\nEnvironment=ESHOP_GATEWAY_TLS_CERT=%d/gateway-tls-cert\n",
+				"\nLoadCredential=gateway-tls-key:/etc/letsencrypt/live/shop/privkey.pem\n", "#LoadCredential=cluster-tls-key:/etc/eshop/cluster-tls-key\n", "\nLoadCredential=cluster-token:/etc/eshop/cluster-token\n"}},
 		{[]string{"cache", "--cache.l1-bytes", "512MiB"}, []string{"GOMEMLIMIT=1408MiB\n", "#LoadCredential=redis-password:", "\nLoadCredential=cluster-token:"}},
 		{[]string{"hotcount", "--shutdown-timeout", "90s"}, []string{"TimeoutStopSec=95\n", "GOMEMLIMIT=384MiB\n"}},
 	} {
@@ -120,6 +123,7 @@ func TestUnitMistakes(t *testing.T) {
 		{"unit gateway --socket public --env", "one file is printed at a time"},
 		{"unit gateway --socket public --gateway.addr 127.0.0.1:0", "port from 1 to 65535"},
 		{"unit gateway --binary eshop", "must be an absolute path"},
+		{"unit gateway --gateway.tls-key=live/privkey.pem", "--gateway.tls-key \"live/privkey.pem\": must be an absolute path"},
 		{"unit gateway cache", "say which role's unit"},
 	} {
 		if code, _, stderr := call(t, nil, "", strings.Fields(c.args)...); code != 2 || !strings.Contains(stderr, c.want) {

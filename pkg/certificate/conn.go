@@ -13,10 +13,6 @@ import (
 	"eshop/pkg/credential"
 )
 
-// handshakeTimeout bounds the handshake of Dial: roles are near each other, but
-// the other one may be busy.
-const handshakeTimeout = 2 * time.Second
-
 // serverConfig is that of a listener. HTTP/1.1 is all that is spoken behind it. A
 // record is as large as it may be: most pages go out in one then, by one call.
 func serverConfig(both tls.Certificate) *tls.Config {
@@ -58,8 +54,9 @@ func (s *Source) Listener(l net.Listener) net.Listener {
 	}})
 }
 
-// Dial connects to another role at host:port, for at most timeout, and makes the
-// handshake. It is for a mutual pair, and for none.
+// Dial connects to another role at host:port within timeout, and makes the handshake
+// within twice that: the kernel accepts by itself, the other role may be busy. It is
+// for a mutual pair, and for none.
 func (s *Source) Dial(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error) {
 	c, err := (&net.Dialer{Timeout: timeout, KeepAlive: 15 * time.Second}).DialContext(ctx, "tcp", addr)
 	if s == nil || err != nil {
@@ -75,7 +72,7 @@ func (s *Source) Dial(ctx context.Context, addr string, timeout time.Duration) (
 		c.Close()
 		return nil, fmt.Errorf("connect to %s: %w", addr, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 2*timeout)
 	defer cancel()
 	t := tls.Client(c, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {

@@ -29,7 +29,7 @@ var socketText string
 // Service describes the unit eshop-<role>.service.
 type Service struct {
 	Role   string
-	Binary string // absolute path of the program; see CheckBinary
+	Binary string // absolute path of the program; see CheckPath
 	Memory Memory
 	Files  int // bound of open files
 	// Stop is how long an orderly end may take.
@@ -40,9 +40,10 @@ type Service struct {
 	Sockets bool
 }
 
-// Secret is a credential of a service. systemd reads it from /etc/eshop/<ID> as root.
+// Secret is a credential of a service, which systemd reads as root when it starts.
 type Secret struct {
 	ID       string // cluster-token
+	File     string // where it is; see CheckPath
 	Variable string // the environment variable that gets the path of the copy
 	Needed   bool   // else it is printed as a comment
 }
@@ -129,8 +130,8 @@ func listenStream(addr string) (string, error) {
 	return addr, nil
 }
 
-// CheckBinary returns what is wrong with a path as the program of a unit.
-func CheckBinary(p string) error {
+// CheckPath returns what is wrong with a path as the program or a credential of a unit.
+func CheckPath(p string) error {
 	switch {
 	case !path.IsAbs(p):
 		return errors.New("must be an absolute path: systemd looks nowhere else")

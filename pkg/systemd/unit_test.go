@@ -11,7 +11,7 @@ import (
 func TestServiceText(t *testing.T) {
 	unit := systemd.Service{Role: "cache", Binary: "/opt/eshop", Files: 65536, Stop: 36500 * time.Millisecond,
 		Memory:  systemd.Memory{Kept: 128 << 20, Clients: 1024, PerClient: 64 << 10, Rest: 192<<20 - 1},
-		Secrets: []systemd.Secret{{ID: "cluster-token", Variable: "ESHOP_CLUSTER_TOKEN_FILE", Needed: true}, {ID: "kafka-password", Variable: "ESHOP_KAFKA_PASSWORD_FILE"}}}
+		Secrets: []systemd.Secret{{ID: "cluster-token", File: "/etc/eshop/cluster-token", Variable: "ESHOP_CLUSTER_TOKEN_FILE", Needed: true}, {ID: "kafka-password", File: "/etc/eshop/kafka-password", Variable: "ESHOP_KAFKA_PASSWORD_FILE"}}}
 	text, err := unit.Text()
 	if err != nil {
 		t.Fatal(err)
@@ -45,10 +45,10 @@ func TestSocketText(t *testing.T) {
 	}
 }
 
-func TestCheckBinary(t *testing.T) {
+func TestCheckPath(t *testing.T) {
 	for path, good := range map[string]bool{"/usr/local/bin/eshop": true, "/opt/eshop-1.2_3/eshop": true, "eshop": false, "": false,
 		"/opt/my shop": false, "/opt/%n": false, "/opt/$HOME": false, "/opt/a\nExecStop=b": false, `/opt/"a"`: false, "/opt/ä": false} {
-		if err := systemd.CheckBinary(path); (err == nil) != good {
+		if err := systemd.CheckPath(path); (err == nil) != good {
 			t.Errorf("%q: %v", path, err)
 		}
 	}

@@ -3,7 +3,8 @@
 // Redis from ever going back.
 //
 // Endpoints (--cache.addr): /v1/doc/<kind>/<id>, /v1/docs (package docapi) and
-// the replaced cache service's /getProductInfo and /getShopInfo.
+// the replaced cache service's /getProductInfo and /getShopInfo; for callers with
+// the cluster token or, with Config.Cluster, a certificate (package certificate).
 //
 // Admin endpoints: /api/explain, /api/purge, and for the prewarm
 //

@@ -24,8 +24,13 @@
 // that are partial or could not be checked on a miss are no-store. Cache-Status
 // is RFC 9211 and tells which level answered (status.go).
 //
-// Peer listener, for other gateways only, with the cluster token: the same
-// paths; the answer carries Eshop-Stamps, the stamp of each document the page
+// With Config.TLS it speaks TLS: the fast path is the same (package fastpath), the
+// handshake has the time of a request, and a renewed certificate is shown from the
+// next handshake on (package certificate). Config.Cluster does so for the peer
+// listener and for all connections to other roles, at both ends with certificates.
+//
+// Peer listener, for other gateways only, with the cluster token or a certificate:
+// the same paths; the answer carries Eshop-Stamps, the stamp of each document the page
 // was built from. It never forwards (invariant 10). A request with "Cache-Control:
 // only-if-cached" is answered at once, 504 if L1 has nothing to show; many of
 // them share a connection (pipe.go). GET /-/ping is the probe.
@@ -183,6 +188,7 @@
 // eshop_l1_bytes, eshop_l1_entries, eshop_l1_evictions_total{reason},
 // eshop_redis_repairs_total{cause} and the others of metrics.go; eshop_gateway_refused_total{reason},
 // eshop_admission_*{gate} and the others of overload_status.go;
+// eshop_tls_cert_expiry_seconds{pair} with TLS;
 // eshop_staleness_seconds and eshop_consistency_violations_total of the auditor
 // (audit.go), which compares copies in L1 with Redis and, by way of the cache role,
 // with the origin; what it counts as stale or as a violation says package audit.

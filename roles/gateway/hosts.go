@@ -33,7 +33,7 @@ type hosts struct {
 	m  map[string]*host
 }
 
-// dial connects to a peer within a time, which the TLS between roles may go beyond.
+// dial connects to a peer within a time, and twice that more for TLS.
 type dial func(ctx context.Context, addr string, timeout time.Duration) (net.Conn, error)
 
 type host struct {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/certificate"
 	"eshop/pkg/config"
 	"eshop/pkg/doctor"
 	"eshop/pkg/hotlist"
@@ -139,8 +140,7 @@ func (s *settings) doctorConfig(cat *catalog.Catalog) doctor.Config {
 	config.ReadTokens("cluster.token-file", s.security.clusterTokenFile, &wrong)
 	config.ReadSecret("admin.token-file", s.security.adminTokenFile, &wrong)
 	templates(s.gatewayConfig(new(config.Problems)), cat, &wrong)
-	s.gateway.tls.pair("gateway", false, &wrong)
-	s.security.cluster.pair("cluster", true, &wrong)
+	pairs := []certificate.Config{s.gateway.tls.pair("gateway", false, &wrong), s.security.cluster.pair("cluster", true, &wrong)}
 	s.gateway.limits.config(&wrong)
 	own := doctor.Own{
 		ClusterToken: s.security.clusterTokenFile != "", ClusterTLS: s.security.cluster.cert != "", AdminToken: s.security.adminTokenFile != "",
@@ -153,6 +153,14 @@ func (s *settings) doctorConfig(cat *catalog.Catalog) doctor.Config {
 		Memory: s.gateway.l1Bytes + s.cache.l1Bytes + s.hotcount.memory, Connections: s.gateway.limits.connections,
 		Internal: openListeners(listen{"gateway.peer-addr", s.gateway.peerAddr}, listen{"cache.addr", s.cache.addr}),
 		Admin:    openListeners(listen{"gateway.admin-addr", s.gateway.adminAddr}, listen{"cache.admin-addr", s.cache.adminAddr}, listen{"hotcount.admin-addr", s.hotcount.adminAddr}),
+	}
+	for _, pair := range pairs {
+		if !pair.Given() {
+			continue
+		}
+		if expires, err := pair.Expires(); err == nil {
+			own.Certificates = append(own.Certificates, doctor.Certificate{Flag: pair.Area + ".tls-cert", Path: pair.Cert, Expires: expires})
+		}
 	}
 	for _, problem := range wrong {
 		own.Problems = append(own.Problems, problem.String())

@@ -10,6 +10,7 @@ import (
 
 	"eshop/pkg/doctor"
 	"eshop/pkg/embedded"
+	"eshop/pkg/lab"
 )
 
 // TestConfirmed: anything but yes is no.
@@ -101,6 +102,15 @@ func TestDoctorOnAFile(t *testing.T) {
 	for _, f := range report.Findings {
 		if f.Check == "canary.write" && f.Severity != doctor.Skipped {
 			t.Errorf("--no-canary: got %+v", f)
+		}
+	}
+
+	// Certificates in place of the token; the lab's last for a day.
+	ca := lab.NewAuthority(t)
+	code, stdout, _ = examine("--no-canary", "--cluster.token-file=", "--cluster.tls-cert="+ca.CertFile, "--cluster.tls-key="+ca.KeyFile, "--cluster.tls-ca="+ca.CAFile)
+	for _, want := range []string{"a certificate is demanded in its place at --gateway.peer-addr :8081", ca.CertFile + " of --cluster.tls-cert expires at"} {
+		if code != 0 || !strings.Contains(stdout, want) {
+			t.Errorf("with certificates: got code %d, lacks %q:\n%s", code, want, stdout)
 		}
 	}
 

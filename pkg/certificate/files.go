@@ -40,6 +40,15 @@ func (c Config) Check() error {
 	return err
 }
 
+// Expires reads the files once and tells until when they are good.
+func (c Config) Expires() (time.Time, error) {
+	p, err := c.read(time.Now(), nil)
+	if err != nil {
+		return time.Time{}, err
+	}
+	return p.expires, nil
+}
+
 func (c Config) files() []string {
 	all := []string{c.Cert, c.Key}
 	if c.CA != "" {

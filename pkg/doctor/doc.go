@@ -18,7 +18,7 @@
 // are between releases; further checks and fields may come. on, why and mend are
 // left out when there is nothing to say. No field holds a secret. The checks:
 //
-//	settings   roles cluster-token admin secrets memory files
+//	settings   roles cluster-token admin secrets certificates memory files
 //	redis      reachable cluster state slots views replicas hosts node-timeout full-coverage
 //	           reads-when-down version memory persistence clock
 //	kafka      reachable version controller auto-create; of each topic: topic partitions

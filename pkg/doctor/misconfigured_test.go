@@ -196,6 +196,11 @@ func misconfigurations() []injection {
 		{name: "token file writable by all", check: "settings.secrets", severity: doctor.Failure, found: "may be written by others (0666)", mend: "chmod 600", inject: secret(0o666)},
 		{name: "no token beyond loopback", check: "settings.cluster-token", severity: doctor.Failure, found: "others can reach --cache.addr :8082", mend: "--cluster.token-file",
 			inject: func(_ *testing.T, w *world) { w.cfg.Own.Internal = []string{"--cache.addr :8082"} }},
+		{name: "a certificate about to expire", check: "settings.certificates", severity: doctor.Warning, found: "/b.pem of --cluster.tls-cert expires at", mend: "-in /b.pem",
+			inject: func(_ *testing.T, w *world) {
+				w.cfg.Own.Certificates = []doctor.Certificate{{Flag: "gateway.tls-cert", Path: "/a.pem", Expires: time.Now().Add(60 * 24 * time.Hour)},
+					{Flag: "cluster.tls-cert", Path: "/b.pem", Expires: time.Now().Add(13 * 24 * time.Hour)}}
+			}},
 		{name: "admin listener beyond loopback", check: "settings.admin", severity: doctor.Warning, found: "others can reach --gateway.admin-addr :8090",
 			inject: func(_ *testing.T, w *world) { w.cfg.Own.Admin = []string{"--gateway.admin-addr :8090"} }},
 		{name: "no admin token", check: "settings.admin", severity: doctor.Warning, found: "no --admin.token-file", mend: "--admin.token-file",

@@ -7,6 +7,7 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"time"
 )
 
 // Own is what the settings say of the roles' own processes on this machine.
@@ -20,6 +21,7 @@ type Own struct {
 	ClusterToken, AdminToken bool     // a file is named
 	ClusterTLS               bool     // a certificate is
 	Secrets                  []Secret // files that hold something secret
+	Certificates             []Certificate
 	// Memory is what the caches and counters of all roles may take together,
 	// Connections those that one gateway lets in.
 	Memory      int64
@@ -30,6 +32,12 @@ type Own struct {
 
 // Secret is a file and the flag that names it.
 type Secret struct{ Flag, Path string }
+
+// Certificate is one that a listener of a role shows, and the flag that names its file.
+type Certificate struct {
+	Flag, Path string
+	Expires    time.Time
+}
 
 func (d *doctor) own(_ context.Context, n *notes) {
 	o := d.Own
@@ -59,6 +67,7 @@ func (d *doctor) own(_ context.Context, n *notes) {
 		n.ok("admin", "on loopback, with a token for changes")
 	}
 	secrets(n, o.Secrets)
+	certificates(n, o.Certificates, time.Now())
 	machine := o.Machine
 	if machine == nil {
 		machine = func() (int64, uint64) { return memoryOf(os.DirFS("/")), openFiles() }
@@ -96,6 +105,31 @@ func secrets(n *notes, files []Secret) {
 		}
 	}
 	n.ok("secrets", "%d files, readable by their owner and group only", looked)
+}
+
+// renewal is how long before its end a certificate should have been renewed.
+const renewal = 14 * 24 * time.Hour
+
+// certificates judges how long they last. One that has expired already, or cannot be
+// used for another reason, is a problem of the settings.
+func certificates(n *notes, all []Certificate, now time.Time) {
+	if len(all) == 0 {
+		n.skip("no listener of a role has one that can be used", "certificates")
+		return
+	}
+	first := all[0]
+	for _, c := range all[1:] {
+		if c.Expires.Before(first.Expires) {
+			first = c
+		}
+	}
+	until := first.Expires.UTC().Format(time.RFC3339)
+	if first.Expires.Sub(now) < renewal {
+		n.say(warn("clients refuse it then, and a role that is started does not start", "openssl x509 -noout -enddate -in "+first.Path+"    # and renew it; a role uses the new files at once"),
+			"certificates", "%s of --%s expires at %s", first.Path, first.Flag, until)
+		return
+	}
+	n.ok("certificates", "%d, the first expires at %s", len(all), until)
 }
 
 // memory compares what the roles of one machine may take with what it has: the

@@ -6,7 +6,10 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -72,7 +75,7 @@ func TestWrongCertificates(t *testing.T) {
 }
 
 // eshop all with TLS on every listener of its own, and its demonstration traffic: it says so in the URLs it prints, pages
-// come by HTTPS, and not without it.
+// come by HTTPS, and not without it; who connects and says nothing is cut off everywhere.
 func TestAllWithTLS(t *testing.T) {
 	ca := lab.NewAuthority(t)
 	r := start(t, anyPort("--demo-traffic", "--gateway.tls-cert="+ca.CertFile, "--gateway.tls-key="+ca.KeyFile,
@@ -82,6 +85,28 @@ func TestAllWithTLS(t *testing.T) {
 		if !strings.HasPrefix(r.addresses[what], "https://") {
 			t.Errorf("%s at %s, want an https URL", what, r.addresses[what])
 		}
+	}
+	silent := make(chan error, 3)
+	for _, what := range []string{"product pages", "gateway peers", "cache"} {
+		at, err := url.Parse(r.addresses[what])
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := net.Dial("tcp", at.Host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		go func() {
+			defer c.Close()
+			err := c.SetDeadline(time.Now().Add(time.Minute))
+			if err == nil {
+				_, err = io.Copy(io.Discard, c)
+			}
+			if err != nil {
+				err = fmt.Errorf("a client of the listener for %s that said nothing: %w", what, err)
+			}
+			silent <- err
+		}()
 	}
 	client := func(cfg *tls.Config) *http.Client {
 		tr := &http.Transport{TLSClientConfig: cfg, ForceAttemptHTTP2: true}
@@ -111,6 +136,11 @@ func TestAllWithTLS(t *testing.T) {
 	for _, inner := range []string{"gateway peers", "cache"} {
 		if code, _, err := status(browser, r.addresses[inner]); err == nil {
 			t.Errorf("%s answers a client without a certificate: %d", inner, code)
+		}
+	}
+	for range cap(silent) {
+		if err := <-silent; err != nil {
+			t.Error(err)
 		}
 	}
 	lab.Until(t, 30*time.Second, func(context.Context) error {

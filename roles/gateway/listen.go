@@ -134,15 +134,18 @@ func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, 
 	return nil
 }
 
-// untilClosed waits until a listener has no connection, at most for so long.
+// untilClosed waits until a listener has no connection, at most for so long. It
+// counts ticks, not the time: while the process stands still, on a machine that has
+// other things to do, it tells nobody to close either.
 func untilClosed(l net.Listener, limit time.Duration) {
 	counting, ok := l.(interface{ Open() int })
 	if !ok {
 		return
 	}
-	tick := time.NewTicker(5 * time.Millisecond)
+	const step = 5 * time.Millisecond
+	tick := time.NewTicker(step)
 	defer tick.Stop()
-	for end := time.Now().Add(limit); counting.Open() > 0 && time.Now().Before(end); {
+	for waited := time.Duration(0); counting.Open() > 0 && waited < limit; waited += step {
 		<-tick.C
 	}
 }

@@ -192,7 +192,9 @@ func (r kafkaRight) each(f func(sarama.Resource, sarama.Acl) error) error {
 
 func (s *secured) allow(r kafkaRight) {
 	s.t.Helper()
-	if err := r.each(s.admin.CreateACL); err != nil {
+	if err := r.each(func(resource sarama.Resource, acl sarama.Acl) error {
+		return s.admin.CreateACLs([]*sarama.ResourceAcls{{Resource: resource, Acls: []*sarama.Acl{&acl}}})
+	}); err != nil {
 		s.t.Fatalf("allow %+v: %v", r, err)
 	}
 }

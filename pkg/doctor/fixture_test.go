@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -157,17 +156,6 @@ func find(r doctor.Report, check, on string) (doctor.Finding, bool) {
 		}
 	}
 	return found, any
-}
-
-// bad lists what is a warning or a failure.
-func bad(r doctor.Report) (checks []string) {
-	for _, f := range r.Findings {
-		if f.Severity == doctor.Warning || f.Severity == doctor.Failure {
-			checks = append(checks, f.Check)
-		}
-	}
-	slices.Sort(checks)
-	return slices.Compact(checks)
 }
 
 // shop is an origin that can be made to misbehave.

@@ -66,6 +66,13 @@ func New[K comparable, V any](cfg Config) *Group[K, V] {
 	return &Group[K, V]{cfg: cfg, calls: make(map[K]*call[V])}
 }
 
+// Result is what DoMany returns for one key.
+type Result[V any] struct {
+	Value  V
+	Shared bool // another caller had started the load
+	Err    error
+}
+
 // Do returns the result of the load of k that is running, or starts fn as that
 // load. shared is true when another caller had started it.
 //
@@ -74,43 +81,80 @@ func New[K comparable, V any](cfg Config) *Group[K, V] {
 // it ends first; ErrOverloaded; context.DeadlineExceeded (wrapped) when the
 // load was not done in time; *PanicError; ErrExited; else fn's.
 func (g *Group[K, V]) Do(ctx context.Context, k K, fn func(ctx context.Context) (V, error)) (v V, shared bool, err error) {
+	r := g.DoMany(ctx, []K{k}, func(ctx context.Context, _ []K, done func(int, V, error)) {
+		v, err := fn(ctx)
+		done(0, v, err)
+	})[0]
+	return r.Value, r.Shared, r.Err
+}
+
+// DoMany is Do for several keys, with a result for each in their order. Those for
+// which no load is running are loaded by one call of fn, which is not made when
+// there are none. It gets them in their order and tells of each, by its place
+// among them, as soon as it is done: whoever waits for that key alone does not
+// wait for the others. The bounds hold for each key as if it were asked for alone.
+func (g *Group[K, V]) DoMany(ctx context.Context, keys []K, fn func(ctx context.Context, keys []K, done func(i int, v V, err error))) []Result[V] {
+	out := make([]Result[V], len(keys))
 	if err := ctx.Err(); err != nil {
-		return v, false, fmt.Errorf("wait for a load: %w", err)
+		for i := range out {
+			out[i].Err = fmt.Errorf("wait for a load: %w", err)
+		}
+		return out
 	}
+	calls := make([]*call[V], len(keys)) // nil: refused
 	g.mu.Lock()
-	c, running := g.calls[k]
-	switch {
-	case g.waiters >= g.cfg.MaxWaiters,
-		running && c.waiters >= g.cfg.MaxPerKey,
-		!running && g.loads >= g.cfg.MaxLoads:
-		g.mu.Unlock()
-		return v, running, ErrOverloaded
-	case !running:
-		c = &call[V]{done: make(chan struct{})}
-		g.calls[k] = c
-		g.loads++
-		g.start(ctx, k, c, fn)
+	var begun load[K, V]
+	for i, k := range keys {
+		c, running := g.calls[k]
+		out[i].Shared = running
+		switch {
+		case g.waiters >= g.cfg.MaxWaiters,
+			running && c.waiters >= g.cfg.MaxPerKey,
+			!running && g.loads >= g.cfg.MaxLoads:
+			out[i].Err = ErrOverloaded
+			continue
+		case !running:
+			c = &call[V]{done: make(chan struct{})}
+			g.calls[k] = c
+			g.loads++
+			begun.keys, begun.calls = append(begun.keys, k), append(begun.calls, c)
+		}
+		g.waiters++
+		c.waiters++
+		calls[i] = c
 	}
-	g.waiters++
-	c.waiters++
+	if len(begun.keys) > 0 {
+		g.start(ctx, begun, fn)
+	}
 	g.mu.Unlock()
 
 	defer func() {
 		g.mu.Lock()
-		g.waiters--
-		c.waiters--
-		g.mu.Unlock()
-	}()
-	select {
-	case <-c.done:
-	case <-ctx.Done():
-		select {
-		case <-c.done: // both are true: the result is worth more than the error
-		default:
-			return v, running, fmt.Errorf("wait for a load: %w", ctx.Err())
+		defer g.mu.Unlock()
+		for _, c := range calls {
+			if c != nil {
+				g.waiters--
+				c.waiters--
+			}
 		}
+	}()
+	for i, c := range calls {
+		if c == nil {
+			continue
+		}
+		select {
+		case <-c.done:
+		case <-ctx.Done():
+			select {
+			case <-c.done: // both are true: the result is worth more than the error
+			default:
+				out[i].Err = fmt.Errorf("wait for a load: %w", ctx.Err())
+				continue
+			}
+		}
+		out[i].Value, out[i].Err = c.v, c.err
 	}
-	return c.v, running, c.err
+	return out
 }
 
 // SetMaxWaiters changes MaxWaiters, and MaxLoads to the same, for callers to come.
@@ -143,18 +187,22 @@ func (g *Group[K, V]) Loads() int {
 	return g.loads
 }
 
-// start runs fn for c. Exactly one of the load and its deadline finishes the
-// call; a load that ends after its deadline only gives its place back.
-func (g *Group[K, V]) start(ctx context.Context, k K, c *call[V], fn func(ctx context.Context) (V, error)) {
+// load is what one call of a function loads.
+type load[K comparable, V any] struct {
+	keys  []K
+	calls []*call[V] // of keys, by place; nil: fn is done with it. Guarded by Group.mu
+}
+
+// start runs fn for the calls of a load. Each is finished by exactly one of fn and
+// its deadline; a load that ends after its deadline only gives its place back.
+func (g *Group[K, V]) start(ctx context.Context, l load[K, V], fn func(ctx context.Context, keys []K, done func(int, V, error))) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Timeout)
 	stop := context.AfterFunc(ctx, func() {
-		var zero V
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.finish(k, c, zero, fmt.Errorf("the load took longer than %v: %w", g.cfg.Timeout, context.DeadlineExceeded))
+		g.finishAll(l, fmt.Errorf("the load took longer than %v: %w", g.cfg.Timeout, context.DeadlineExceeded))
 	})
 	go func() {
-		var v V
 		err := ErrExited
 		defer func() { // runs after a return, a panic and a Goexit alike
 			if r := recover(); r != nil {
@@ -164,11 +212,31 @@ func (g *Group[K, V]) start(ctx context.Context, k K, c *call[V], fn func(ctx co
 			cancel()
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			g.loads--
-			g.finish(k, c, v, err)
+			g.loads -= g.finishAll(l, err)
 		}()
-		v, err = fn(ctx)
+		fn(ctx, l.keys, func(i int, v V, err error) {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			if c := l.calls[i]; c != nil {
+				g.finish(l.keys[i], c, v, err)
+				l.calls[i] = nil
+				g.loads--
+			}
+		})
 	}()
+}
+
+// finishAll fails what fn is not done with and says how much that is. It wants
+// g.mu held.
+func (g *Group[K, V]) finishAll(l load[K, V], err error) (left int) {
+	var zero V
+	for i, c := range l.calls {
+		if c != nil {
+			g.finish(l.keys[i], c, zero, err)
+			left++
+		}
+	}
+	return left
 }
 
 // finish hands the result to c's callers, unless it has one. It wants g.mu held.

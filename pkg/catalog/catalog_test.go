@@ -78,6 +78,7 @@ func TestNewRefuses(t *testing.T) {
 		{"related to itself", []catalog.Kind{kind}, []catalog.PageType{{Name: "a", Related: []string{"a"}}}, []string{"named twice"}},
 		{"unreachable related", []catalog.Kind{kind, {Name: "b", URL: "/{id}"}}, []catalog.PageType{{Name: "a", Related: []string{"b"}}}, []string{"no field"}},
 		{"same path", []catalog.Kind{kind}, []catalog.PageType{page, {Name: "b", Root: "a", Path: "/a"}}, []string{"same path"}},
+		{"a path of the API's", []catalog.Kind{kind}, []catalog.PageType{{Name: "a", Path: "/api/v1/products"}, {Name: "b", Root: "a", Path: "/api"}, {Name: "c", Root: "a", Path: "/apis"}}, []string{`"/api/v1/products" is below /api/`, `"/api" is below`}},
 		{"odd paths", []catalog.Kind{kind}, []catalog.PageType{{Name: "a", Path: "/a/"}, {Name: "a", Path: "//b"}, {Name: "a", Path: "c"}}, []string{`"/a/"`, `"//b"`, `"c"`}},
 		{"two at once", []catalog.Kind{{Name: "a"}, {Name: "b", URL: "x{id}"}}, []catalog.PageType{page}, []string{`kind "a"`, `kind "b"`}},
 	} {

@@ -33,6 +33,9 @@ func DefaultPages() []PageType {
 	return []PageType{{Name: "product", Path: "/product", Root: "product", Param: "productId", Related: []string{"shop"}}}
 }
 
+// reservedPath is where the gateway has its JSON API: no page may be there.
+const reservedPath = "/api/"
+
 var pagePath = regexp.MustCompile(`^/[A-Za-z0-9][A-Za-z0-9_/-]*$`)
 
 func (p *PageType) complete(c *Catalog) []string {
@@ -48,6 +51,9 @@ func (p *PageType) complete(c *Catalog) []string {
 	}
 	if !pagePath.MatchString(p.Path) || strings.HasSuffix(p.Path, "/") || strings.Contains(p.Path, "//") {
 		say("the path %q must begin with / and hold letters, digits, dashes and single slashes", p.Path)
+	}
+	if strings.HasPrefix(p.Path+"/", reservedPath) {
+		say("the path %q is below %s, which is the JSON API's", p.Path, reservedPath)
 	}
 	if p.Root == "" {
 		p.Root = p.Name

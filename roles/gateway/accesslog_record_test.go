@@ -54,6 +54,9 @@ func TestWhichRequestsCount(t *testing.T) {
 			do(a, 7, "/product/7", "If-None-Match", header(a.get(t, "/product/7"), "Etag")) // 304
 			want[7]++                                                                       // the one for its tag
 			do(a, 99, "/product/99")                                                        // 404 from the owner
+			do(a, 99, "/api/v1/products/99")
+			do(a, 99, "/api/v1/products?ids=7,99,7,x") // of a batch each product once
+			want[7]++
 			a.peers.ring.Store(nil)
 			do(a, 7, "/product/7") // loaded
 			do(a, 7, "/product/7") // a hit
@@ -69,7 +72,7 @@ func TestWhichRequestsCount(t *testing.T) {
 			for _, target := range []string{"/", "/product", "/product/x", "/product/7?productId=7", "/product/%zz", "/-/ready"} {
 				do(a, 0, target)
 			}
-			for code, n := range map[int]int{200: 8, 304: 1, 404: 5, 503: 1, 405: 1, 400: 4} {
+			for code, n := range map[int]int{200: 9, 304: 1, 404: 6, 503: 1, 405: 1, 400: 4} {
 				if statuses[code] != n {
 					t.Errorf("%d answers %d, want %d", statuses[code], code, n)
 				}

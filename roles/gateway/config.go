@@ -104,6 +104,10 @@ type Limits struct {
 	// which a page is loaded here instead.
 	RedisCalls, RedisQueue, CacheCalls, CacheQueue, PeerCalls int
 
+	// BatchIDs that one request of the API may name (100), BatchBytes of products
+	// that its answer may hold (8 MiB); those beyond it are to be asked for again.
+	BatchIDs, BatchBytes int
+
 	// UnknownRate is how many ids that do not exist one address may ask for in a
 	// second (20), UnknownBurst how many it may save up (600). Above that it is
 	// answered 429 for what neither L1 nor Redis has.
@@ -181,6 +185,7 @@ func (c *Config) complete() error {
 		say("--gateway.peer-addr %q is reachable from other machines: set --cluster.token-file or --cluster.tls-cert, or listen on 127.0.0.1", c.PeerAddr)
 	}
 	c.Limits.checkClients(say)
+	c.Limits.checkBatch(say)
 	return errors.Join(append(bad, c.checkMemory(admission.MemoryLimit()))...)
 }
 
@@ -199,6 +204,8 @@ func (l *Limits) complete() {
 	l.CacheCalls = cmp.Or(l.CacheCalls, 256)
 	l.CacheQueue = cmp.Or(l.CacheQueue, 4096)
 	l.PeerCalls = cmp.Or(l.PeerCalls, 512)
+	l.BatchIDs = cmp.Or(l.BatchIDs, defaultBatchIDs)
+	l.BatchBytes = cmp.Or(l.BatchBytes, 8<<20)
 	l.UnknownRate = cmp.Or(l.UnknownRate, 20)
 	l.UnknownBurst = cmp.Or(l.UnknownBurst, 600)
 	l.AddressBytes = cmp.Or(l.AddressBytes, 8<<20)

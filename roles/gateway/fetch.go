@@ -41,6 +41,17 @@ func (f found) isLive() bool { return f.err == nil && f.doc.State == catalog.Liv
 // errChanging is the end of a load whose document was announced anew each time.
 var errChanging = errors.New("the document changes faster than it can be read")
 
+// errFar is that of a document which neither L1 nor Redis has, where nobody else was asked.
+var errFar = errors.New("the document is neither in memory nor in Redis")
+
+// reach is how far documents are looked for.
+type reach struct {
+	// near: no farther than Redis. What is not there gets errFar.
+	near bool
+	// skip are the documents of which a look no farther than that has just said so.
+	skip map[catalog.Key]struct{}
+}
+
 // rounds is how often a load begins anew because a change overtook it.
 const rounds = 4
 
@@ -48,15 +59,12 @@ const rounds = 4
 // Redis, else from the cache role, each held against the floor (invariant 3),
 // unless a switch keeps it to L1. What was read is in L1 afterwards. When all of
 // that fails, an older copy of L1 is returned, marked, and an error if there is none.
-func (r *Role) documents(ctx context.Context, keys []catalog.Key) []found {
+func (r *Role) documents(ctx context.Context, keys []catalog.Key, reach *reach) []found {
 	out := make([]found, len(keys))
-	open := make([]int, len(keys))
-	for i := range open {
-		open[i] = i
-	}
+	open := all(len(keys))
 	for round := 0; round < rounds && len(open) > 0; round++ {
 		if open = r.reachable(keys, r.fromL1(keys, open, out), out); len(open) > 0 {
-			open = r.round(ctx, keys, open, out)
+			open = r.round(ctx, keys, open, out, reach)
 		}
 	}
 	for _, i := range open {
@@ -64,7 +72,7 @@ func (r *Role) documents(ctx context.Context, keys []catalog.Key) []found {
 	}
 	now := time.Now()
 	for i, k := range keys {
-		if out[i].err == nil {
+		if out[i].err == nil || out[i].err == errFar {
 			continue
 		}
 		if e := r.l1.get(k); e != nil && r.servable(e, now) {
@@ -111,7 +119,7 @@ func (r *Role) servable(e *entry, now time.Time) bool {
 }
 
 // round reads the open keys once and returns those that a change overtook.
-func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []found) (again []int) {
+func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []found, reach *reach) (again []int) {
 	// Both are taken before the reads: a message lost or a change made meanwhile
 	// counts as later than the copy.
 	v := verification{at: time.Now(), generation: r.generation.Load()}
@@ -130,8 +138,12 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 		from = rediscluster.FromMaster
 	}
 	low, missing, failed := []int(nil), []int(nil), 0
-	for n, res := range r.store.GetMany(ctx, pick(keys, open), from) {
-		i := open[n]
+	asked := open
+	if len(reach.skip) > 0 {
+		asked, missing = reach.split(keys, open)
+	}
+	for n, res := range r.fromRedis(ctx, pick(keys, asked), from) {
+		i := asked[n]
 		switch {
 		case res.Err != nil:
 			if _, _, refused := refusal(res.Err); !refused { // a full gate is no sign that Redis is away
@@ -147,7 +159,7 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 			r.mention(res.Document)
 		}
 	}
-	if r.metrics.redisErrors.Add(float64(failed)); failed == len(open) {
+	if r.metrics.redisErrors.Add(float64(failed)); failed > 0 && failed == len(asked) {
 		r.checks.pause(v.at, checksPause)
 	}
 	// A replica that lags is no news; a master below the floor lost a write, and
@@ -158,7 +170,7 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 		for n, i := range low {
 			expected[n] = r.least(keys[i])
 		}
-		for n, res := range r.store.GetMany(ctx, pick(keys, low), rediscluster.FromMaster) {
+		for n, res := range r.fromRedis(ctx, pick(keys, low), rediscluster.FromMaster) {
 			i := low[n]
 			if res.Err == nil && coherence.Reaches(res.Document, r.least(keys[i])) {
 				take(i, res.Document, layerRedis, catalog.Stamp{})
@@ -170,8 +182,43 @@ func (r *Role) round(ctx context.Context, keys []catalog.Key, open []int, out []
 			missing = append(missing, i)
 		}
 	}
+	if reach.near {
+		reach.leave(keys, missing, out)
+		return again
+	}
 	r.fromCacheRole(ctx, keys, missing, out, take)
 	return again
+}
+
+// fromRedis reads keys in one go; none costs nothing.
+func (r *Role) fromRedis(ctx context.Context, keys []catalog.Key, from rediscluster.From) []rediscluster.Result {
+	if len(keys) == 0 {
+		return nil
+	}
+	return r.store.GetMany(ctx, keys, from)
+}
+
+// split parts the open keys into those to be asked of Redis and those it was asked for.
+func (c *reach) split(keys []catalog.Key, open []int) (ask, told []int) {
+	for _, i := range open {
+		if _, ok := c.skip[keys[i]]; ok {
+			told = append(told, i)
+		} else {
+			ask = append(ask, i)
+		}
+	}
+	return ask, told
+}
+
+// leave ends the look for documents that Redis does not have.
+func (c *reach) leave(keys []catalog.Key, missing []int, out []found) {
+	if c.skip == nil && len(missing) > 0 {
+		c.skip = make(map[catalog.Key]struct{}, len(missing))
+	}
+	for _, i := range missing {
+		out[i].err = errFar
+		c.skip[keys[i]] = struct{}{}
+	}
 }
 
 // checksPause is how long no page is checked against a Redis that has just failed.
@@ -249,8 +296,9 @@ func between(low, high time.Duration) time.Duration {
 	return low + rand.N(high-low)
 }
 
-func pick(keys []catalog.Key, at []int) []catalog.Key {
-	out := make([]catalog.Key, len(at))
+// pick returns those of keys that are at the given places.
+func pick[K any](keys []K, at []int) []K {
+	out := make([]K, len(at))
 	for n, i := range at {
 		out[n] = keys[i]
 	}

@@ -85,16 +85,25 @@ func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.
 		}
 		return 0, 0, false, false
 	}
-	if a.code != fasthttp.StatusOK && a.code != fasthttp.StatusNotFound {
+	if !r.takes(key, &a) {
 		return 0, 0, false, false
+	}
+	return layerPeer, r.writePeer(ctx, key, &a, owner), key.namesRelated() && !keptThere(a.cacheStatus), true
+}
+
+// takes reports whether an owner's answer may be shown: it is one, and not older
+// than a change that is known here.
+func (r *Role) takes(key pageKey, a *peerAnswer) bool {
+	if a.code != fasthttp.StatusOK && a.code != fasthttp.StatusNotFound {
+		return false
 	}
 	for _, s := range a.stamps {
 		if !r.floor.Admits(s.key, s.stamp) && !r.degraded.admits(key.page, s.key, a.announced) {
 			r.metrics.forwardBelowFloor.Inc()
-			return 0, 0, false, false
+			return false
 		}
 	}
-	return layerPeer, r.writePeer(ctx, key, &a, owner), key.namesRelated() && !keptThere(a.cacheStatus), true
+	return true
 }
 
 func (r *Role) writePeer(ctx *fasthttp.RequestCtx, key pageKey, a *peerAnswer, owner ring.Member) int {
@@ -156,14 +165,23 @@ func appendForwarded(b, theirs []byte, reason, owner string, hot bool) []byte {
 
 // forward asks the owner, once: its peer listener never forwards (10, PITFALL 16).
 func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*peerAnswer, error) {
-	req, resp := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
-	defer fasthttp.ReleaseRequest(req)
+	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
-	req.SetRequestURI("http://" + owner.Addr + r.router.target(k.pageKey))
+	if err := r.hop(ctx, r.router.target(k.pageKey), k.gzip, owner, resp); err != nil {
+		return nil, err
+	}
+	return r.ownAnswer(&resp.Header, bytes.Clone(resp.Body()), owner)
+}
+
+// hop asks the owner for a target.
+func (r *Role) hop(ctx context.Context, target string, gzip bool, owner ring.Member, resp *fasthttp.Response) error {
+	req := fasthttp.AcquireRequest()
+	defer fasthttp.ReleaseRequest(req)
+	req.SetRequestURI("http://" + owner.Addr + target)
 	if show := r.tokens.Header(); show != "" {
 		req.Header.Set(fasthttp.HeaderAuthorization, show)
 	}
-	if k.gzip {
+	if gzip {
 		req.Header.Set(fasthttp.HeaderAcceptEncoding, "gzip")
 	}
 	deadline := time.Now().Add(r.cfg.PeerTimeout)
@@ -174,14 +192,19 @@ func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*p
 		if ctx.Err() == nil && r.unreachable(ctx, owner, err) {
 			r.peers.Eject(owner.ID, err)
 		}
-		return nil, fmt.Errorf("ask the owner %s at %s: %w", owner.ID, owner.Addr, err)
+		return fmt.Errorf("ask the owner %s at %s: %w", owner.ID, owner.Addr, err)
 	}
-	a, err := r.readPeer(&resp.Header, owner)
+	return nil
+}
+
+// ownAnswer reads an owner's answer, of which the body is nobody else's. Its header
+// goes back to a pool, so what is shared is copied out.
+func (r *Role) ownAnswer(h *fasthttp.ResponseHeader, body []byte, owner ring.Member) (*peerAnswer, error) {
+	a, err := r.readPeer(h, owner)
 	if err != nil {
 		return nil, err
 	}
-	// The answer's buffers go back to a pool; what is shared is copied out.
-	a.body = bytes.Clone(resp.Body())
+	a.body = body
 	a.etag, a.csp = bytes.Clone(a.etag), bytes.Clone(a.csp)
 	a.cacheStatus, a.cacheControl = bytes.Clone(a.cacheStatus), bytes.Clone(a.cacheControl)
 	return &a, nil

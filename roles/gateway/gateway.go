@@ -62,6 +62,9 @@ type Role struct {
 	overload *overload
 	gzips    sync.Pool // of writers: a new one takes 0.8 MB
 	tokens   *credential.Tokens
+	// quickGzips compress what is sent once.
+	quickGzips sync.Pool
+	document   *page // that describes the API (openapi.go)
 
 	// trusted is until when the bus vouches for copies (coherence.Until): a time and
 	// not a mark that is set when it has passed, for a process that was stopped
@@ -186,6 +189,9 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 		return 1
 	}
 	if r.metrics, err = newMetrics(r, deps.Registry); err != nil {
+		return nil, err
+	}
+	if r.document, err = r.newDocument(); err != nil {
 		return nil, err
 	}
 	r.views, err = newViews(r.cat, cfg.Template, r.log, func(ok bool) {

@@ -9,7 +9,6 @@ import (
 
 	"github.com/valyala/fasthttp"
 
-	"eshop/pkg/catalog"
 	"eshop/pkg/ring"
 )
 
@@ -85,12 +84,15 @@ func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {
 	if !head.IsGet() && !head.IsHead() {
 		ctx.Response.Header.Set(fasthttp.HeaderAllow, "GET, HEAD")
 		return layerNone, r.writeProblem(ctx, problem{code: fasthttp.StatusMethodNotAllowed, title: "Method not allowed",
-			reason: "Pages are read with GET or HEAD."}, nil)
+			reason: "Pages are read with GET or HEAD.", json: isAPI(head.RequestURI())}, nil)
 	}
 	key, suffix, v := r.router.parse(head.RequestURI())
 	key.json = suffix || prefersJSON(head.Peek(fasthttp.HeaderAccept))
 	if v != targetOK {
-		p := problem{code: fasthttp.StatusBadRequest, title: "Bad request", reason: v.reason(), json: key.json}
+		if from, code, done := r.serveAPI(ctx, start); done {
+			return from, code
+		}
+		p := problem{code: fasthttp.StatusBadRequest, title: "Bad request", reason: v.reason(), json: key.json || isAPI(head.RequestURI())}
 		if v == targetUnknown {
 			p.code, p.title = fasthttp.StatusNotFound, "Not found"
 		}
@@ -108,56 +110,11 @@ func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {
 // look elsewhere. A hit is one lookup: no network, no log, no lock held over I/O
 // (invariant 6).
 func (r *Role) serveL1(ctx *fasthttp.RequestCtx, key pageKey, p *page, start time.Time, peer bool) (layer, int, bool) {
-	now := start.UnixNano()
-	if p == nil {
-		return r.serveAbsent(ctx, key, start, peer)
-	}
-	s := cacheStatus{hit: true, hot: r.hot.shows(p), owner: r.id, peer: peer}
-	switch state := r.look(p, now); state {
-	case fresh:
-	case stale:
-		s.stale = true
-		if !r.degraded.fromMemory(key.page) {
-			r.refreshSoon(p, now)
-		}
-	case unverified, outdated:
-		// Only when a look elsewhere is not allowed or has just failed. An outdated
-		// page may be made better from memory.
-		if now >= p.failed.Load() && (state == outdated || !r.degraded.fromMemory(key.page)) {
-			if state == outdated {
-				return 0, 0, false
-			}
-			if r.checks.take(start) {
-				r.metrics.revalidations.Inc()
-				return 0, 0, false
-			}
-			r.metrics.revalidationsSkipped.Inc()
-		}
-		s.stale = true
-		r.metrics.staleServed.Inc()
-	default:
+	o, done := r.judgeL1(key, p, start, peer)
+	if !done {
 		return 0, 0, false
 	}
-	return layerL1, r.writePage(ctx, p, s, now), true
-}
-
-// serveAbsent answers 404 from a negative entry: no lock, no wait (PITFALL 12).
-func (r *Role) serveAbsent(ctx *fasthttp.RequestCtx, key pageKey, now time.Time, peer bool) (layer, int, bool) {
-	root := catalog.Key{Kind: r.cat.Pages()[key.page].Root, ID: key.id}
-	e, ok := r.l1.absents.Get(root)
-	if !ok || !r.usable(e, now) {
-		return 0, 0, false
-	}
-	return layerL1, r.writeAbsent(ctx, key, e.flag, cacheStatus{hit: true, hot: r.hot.has(key), owner: r.id, peer: peer}, now), true
-}
-
-func (r *Role) writeAbsent(ctx *fasthttp.RequestCtx, key pageKey, root *flag, s cacheStatus, now time.Time) int {
-	if s.peer {
-		ctx.Response.Header.SetCanonical(r.headers.stamps, appendStamps(nil, []*flag{root}))
-	}
-	s.degraded = r.degraded.answered(key.page, s.peer)
-	ttl := time.Duration(root.soft.Load() - now.UnixNano())
-	return r.writeProblem(ctx, notFound(key.json), s.append(nil, root, ttl, now.UnixNano()))
+	return o.from, r.write(ctx, key, &o, start), true
 }
 
 // serveLoaded loads the page here and answers with it, or with an older copy,
@@ -181,10 +138,8 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (fr
 	}
 	a, err := r.await(key, wait)
 	now := time.Now()
-	if err != nil || a.page != nil && (a.stale || a.partial) {
-		if from, code, ok := r.serveOlder(ctx, key, a, now, peer, true); ok {
-			return from, code, false
-		}
+	if o, ok := r.keptBetter(key, a, err, now, peer); ok {
+		return o.from, r.write(ctx, key, &o, now), false
 	}
 	if err != nil && elsewhere {
 		if from, code, missing, ok := r.serveForwarded(ctx, key, owner); ok {
@@ -193,26 +148,8 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (fr
 		a, err = r.await(key, r.cfg.WaitTimeout)
 		now = time.Now()
 	}
-	if err != nil {
-		if why, retry, refused := refusal(err); refused {
-			from, code = r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, retry, now, peer)
-			return from, code, false
-		}
-		r.log.Debug("a page cannot be had", "page", r.router.target(key), "err", err)
-		return layerNone, r.writeProblem(ctx, unavailable(key.json, retryAfter(err)), cacheStatus{fwd: reason, hot: r.hot.has(key), owner: r.id,
-			degraded: r.degraded.answered(key.page, peer)}.append(nil, nil, 0, 0)), false
-	}
-	s := cacheStatus{fwd: reason, stored: a.stored, stale: a.stale, partial: a.partial, hot: r.hot.has(key), layer: a.layer, owner: r.id, peer: peer}
-	if a.page == nil {
-		return a.layer, r.writeAbsent(ctx, key, a.deps[0], s, now), false
-	}
-	if a.stale {
-		r.metrics.staleServed.Inc()
-	}
-	if a.partial {
-		r.metrics.partialServed.Inc()
-	}
-	return a.layer, r.writePage(ctx, a.page, s, now.UnixNano()), a.missing
+	o := r.judgeLoaded(key, a, err, reason, now, peer)
+	return o.from, r.write(ctx, key, &o, now), o.missing
 }
 
 // await loads a page. The wait ends with the process or with its own limit. The
@@ -229,24 +166,4 @@ func (r *Role) forwardReason(key pageKey, now time.Time) string {
 		return "stale"
 	}
 	return "uri-miss"
-}
-
-// serveOlder answers with the page L1 still has after a load that failed (a is
-// nil) or brought less. A new page without a part, or with a part that could
-// not be checked, is better than one of which a document has changed since; the
-// one that L1 has is better otherwise. tried tells that there was a load: others
-// need not try again for a second then.
-func (r *Role) serveOlder(ctx *fasthttp.RequestCtx, key pageKey, a *answer, now time.Time, peer, tried bool) (layer, int, bool) {
-	p, ok := r.l1.pages.Get(key)
-	if !ok || r.look(p, now.UnixNano()) == expired {
-		return 0, 0, false
-	}
-	if a != nil && a.page.newer(p) {
-		return 0, 0, false
-	}
-	if tried {
-		p.failed.Store(now.Add(time.Second).UnixNano())
-	}
-	r.metrics.staleServed.Inc()
-	return layerL1, r.writePage(ctx, p, cacheStatus{fwd: "stale", stale: true, hot: r.hot.has(key), owner: r.id, peer: peer}, now.UnixNano()), true
 }

@@ -112,7 +112,7 @@ func TestJSON(t *testing.T) {
 			t.Errorf("Content-Type = %q", got)
 		}
 	}
-	if got := header(g.get(t, "/product/99.json"), "Content-Type"); got != "application/json; charset=utf-8" {
+	if got := header(g.get(t, "/product/99.json"), "Content-Type"); got != "application/problem+json" {
 		t.Errorf("an error for a program has Content-Type %q", got)
 	}
 }

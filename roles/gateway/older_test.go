@@ -144,7 +144,7 @@ func TestDeletedIsNeverServedStale(t *testing.T) {
 func (g *rig) documentsAnew(t *testing.T) {
 	t.Helper()
 	g.l1.docs.Remove(keyP7)
-	if f := g.documents(t.Context(), []catalog.Key{keyP7})[0]; f.err != nil {
+	if f := g.documents(t.Context(), []catalog.Key{keyP7}, new(reach))[0]; f.err != nil {
 		t.Fatal(f.err)
 	}
 }

@@ -90,10 +90,11 @@ func (o *overload) bound(limits Limits, public, peer net.Listener) (net.Listener
 
 // serveBeyond answers what L1 cannot: by a hop to the owner, or by a load here.
 func (r *Role) serveBeyond(ctx *fasthttp.RequestCtx, key pageKey, start time.Time) (from layer, code int) {
-	if why := r.overload.enter(); why != "" {
-		return r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, false)
+	if _, why := r.overload.enter(1); why != "" {
+		o := r.refuse(key, fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, false)
+		return o.from, r.write(ctx, key, &o, start)
 	}
-	defer r.overload.leave()
+	defer r.overload.leave(1)
 	client := r.overload.unknown.client(ctx)
 	if wait, spent := r.overload.unknown.rates.Spent(client, start); spent {
 		if from, code, done := r.serveSpent(ctx, key, wait, start); done {
@@ -119,47 +120,53 @@ func (r *Role) serveElsewhere(ctx *fasthttp.RequestCtx, key pageKey) (from layer
 	return from, code, missing || code == fasthttp.StatusNotFound
 }
 
-// enter counts a request that L1 cannot answer, or says why there is no room for it.
-func (o *overload) enter() (why string) {
-	switch {
-	case o.memory.Short():
-		return whyMemory
-	case o.beyond.Add(1) > o.limit.Load():
-		o.beyond.Add(-1)
-		return whyWaiting
+// enter counts n pages that L1 cannot answer, or as many of them as there is room
+// for, and says why there is none for the rest.
+func (o *overload) enter(n int) (room int, why string) {
+	if o.memory.Short() {
+		return 0, whyMemory
 	}
-	return ""
+	if over := o.beyond.Add(int64(n)) - o.limit.Load(); over > 0 {
+		out := int(min(over, int64(n)))
+		o.beyond.Add(-int64(out))
+		return n - out, whyWaiting
+	}
+	return n, ""
 }
 
-func (o *overload) leave() { o.beyond.Add(-1) }
+func (o *overload) leave(n int) { o.beyond.Add(-int64(n)) }
 
-// refuse answers with the older page that L1 may have, else with next to nothing:
-// it is what most requests get in a flood.
-func (r *Role) refuse(ctx *fasthttp.RequestCtx, key pageKey, code int, why string, retry time.Duration, now time.Time, peer bool) (layer, int) {
+// refuse ends a request with the older page that L1 may have, else with a refusal.
+func (r *Role) refuse(key pageKey, code int, why string, retry time.Duration, now time.Time, peer bool) outcome {
 	r.overload.count(why)
-	if from, code, ok := r.serveOlder(ctx, key, nil, now, peer, false); ok {
-		return from, code
+	if o, ok := r.older(key, nil, now, peer, false); ok {
+		return o
 	}
+	return outcome{from: layerNone, code: code, why: why, retry: retry, status: cacheStatus{fwd: r.forwardReason(key, now), peer: peer}}
+}
+
+// writeRefusal answers with next to nothing: it is what most requests get in a flood.
+func (r *Role) writeRefusal(ctx *fasthttp.RequestCtx, key pageKey, o *outcome) int {
 	h := &ctx.Response.Header
-	status := append(append([]byte("eshop; fwd="), r.forwardReason(key, now)...), `; detail="refused: `...)
-	status = append(append(status, why...), "; "...)
-	if modes := r.degraded.answered(key.page, peer); modes != 0 {
+	status := append(append([]byte("eshop; fwd="), o.status.fwd...), `; detail="refused: `...)
+	status = append(append(status, o.why...), "; "...)
+	if modes := r.degraded.answered(key.page, o.status.peer); modes != 0 {
 		status = append(append(append(status, "degraded="...), modes.String()...), "; "...)
 	}
 	status = append(append(append(status, "owner="...), r.id...), '"')
 	h.SetCanonical(r.headers.cacheStatus, status)
 	h.SetCanonical(r.headers.cacheControl, r.headers.noStore)
-	r.setRetryAfter(ctx, retry)
+	r.setRetryAfter(ctx, o.retry)
 	h.SetCanonical(r.headers.nosniff, r.headers.no)
-	ctx.Response.SetStatusCode(code)
+	ctx.Response.SetStatusCode(o.code)
 	if key.json {
-		h.SetContentTypeBytes(r.headers.json)
-		ctx.Response.SetBodyRaw(r.headers.busyJSON)
+		h.SetContentTypeBytes(r.headers.problem)
+		ctx.Response.SetBodyRaw(r.headers.busyJSON[o.code == fasthttp.StatusTooManyRequests])
 	} else {
 		h.SetContentTypeBytes(r.headers.text)
 		ctx.Response.SetBodyRaw(r.headers.busy)
 	}
-	return layerNone, code
+	return o.code
 }
 
 func (o *overload) count(why string) {

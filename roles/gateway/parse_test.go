@@ -75,7 +75,7 @@ func FuzzIfNoneMatch(f *testing.F) {
 // FuzzTarget compares the parser with net/url on targets both can read.
 func FuzzTarget(f *testing.F) {
 	for _, s := range []string{"/product?productId=7&shopId=3", "/product/7.json", "/product/7?shopId=%33", "http://h/product/7", "/product?productId=7#x", "/%70roduct/7",
-		"/product?productId=7&productId=8", "/product/7.json.json", "/product?&&=&productId=+7", "/product?productId=7&a=%zz", "http://h?productId=7", "?", "", "/product/7?shopId"} {
+		"/product?productId=7&productId=8", "/product/7.json.json", "/product?&&=&productId=+7", "/product?productId=7&a=%zz", "http://h?productId=7", "?", "", "/product/7?shopId", "/api/v1/products/7?shopId=3", "/api/v1/products/7.json"} {
 		f.Add(s)
 	}
 	r := newRouter(catalog.Default())
@@ -98,6 +98,9 @@ func FuzzTarget(f *testing.F) {
 			return // net/url is stricter about hosts and control characters
 		}
 		id := strings.TrimSuffix(strings.TrimPrefix(u.Path, "/product/"), ".json")
+		if rest, ok := strings.CutPrefix(u.Path, productsPath+"/"); ok {
+			id = rest
+		}
 		if u.Path == "/product" {
 			id = u.Query().Get("productId")
 		}

@@ -36,6 +36,10 @@ func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
 		return
 	}
 	key, suffix, v := r.router.parse(head.RequestURI())
+	if path, query, ok := splitTarget(head.RequestURI()); v == targetUnknown && ok && string(path) == productsPath && head.IsGet() {
+		r.servePeerBatch(ctx, query, time.Now())
+		return
+	}
 	if !head.IsGet() || v != targetOK {
 		r.writeProblem(ctx, problem{code: fasthttp.StatusBadRequest, title: "Bad request", reason: "This is not how a gateway asks for a page. " + v.reason(), json: true}, nil)
 		return
@@ -50,11 +54,12 @@ func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
 		ctx.Response.SetStatusCode(fasthttp.StatusGatewayTimeout)
 		return
 	}
-	if why := r.overload.enter(); why != "" { // the one who asks loads the page itself
-		r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, true)
+	if _, why := r.overload.enter(1); why != "" { // the one who asks loads the page itself
+		o := r.refuse(key, fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, true)
+		r.write(ctx, key, &o, start)
 		return
 	}
-	defer r.overload.leave()
+	defer r.overload.leave(1)
 	r.serveLoaded(ctx, key, true)
 }
 

@@ -72,10 +72,13 @@ type route struct {
 }
 
 // router reads request targets. It is immutable.
-type router struct{ routes []route }
+type router struct {
+	routes   []route
+	products int // the route whose pages are the API's products, -1 without one
+}
 
 func newRouter(cat *catalog.Catalog) *router {
-	r := &router{}
+	r := &router{products: productsOf(cat)}
 	for _, p := range cat.Pages() {
 		rt := route{path: p.Path, param: p.Param}
 		for _, kind := range p.Related {
@@ -87,33 +90,23 @@ func newRouter(cat *catalog.Catalog) *router {
 }
 
 // parse reads a request target as it stands in the request line: "/product/7",
-// "/product/7.json", "/product?productId=7&shopId=3", each also in absolute form.
-// suffix tells that the path asked for JSON. Unless the target has escapes,
-// nothing is allocated. Parameters nobody knows, requestPath and method among
+// "/product/7.json", "/product?productId=7&shopId=3", "/api/v1/products/7", each
+// also in absolute form. suffix tells that the path asked for JSON. Unless the
+// target has escapes, nothing is allocated. Parameters nobody knows, requestPath and method among
 // them, are ignored: a caller never chooses an upstream path.
 func (r *router) parse(target []byte) (key pageKey, suffix bool, v verdict) {
-	target = originForm(target)
-	if i := bytes.IndexByte(target, '#'); i >= 0 {
-		target = target[:i]
+	path, query, ok := splitTarget(target)
+	if !ok {
+		return key, false, targetBadEscape
 	}
-	path, query := target, []byte(nil)
-	if i := bytes.IndexByte(target, '?'); i >= 0 {
-		path, query = target[:i], target[i+1:]
-	}
-	if bytes.IndexByte(path, '%') >= 0 {
-		var ok bool
-		if path, ok = unescape(path, false); !ok {
-			return key, false, targetBadEscape
-		}
-	}
-	at, rest, ok := r.match(path)
+	at, rest, suffix, ok := r.match(path)
 	if !ok {
 		return key, false, targetUnknown
 	}
 	key.page = uint8(at)
 	rt := &r.routes[at]
 	if rest != nil {
-		if n := len(rest) - len(".json"); n >= 0 && string(rest[n:]) == ".json" {
+		if n := len(rest) - len(".json"); n >= 0 && !suffix && string(rest[n:]) == ".json" {
 			rest, suffix = rest[:n], true
 		}
 		if key.id, ok = catalog.ParseIDBytes(rest); !ok {
@@ -135,40 +128,52 @@ func (r *router) parse(target []byte) (key pageKey, suffix bool, v verdict) {
 	return key, suffix, v
 }
 
+// splitTarget parts a request target into its path, without escapes, and its query.
+func splitTarget(target []byte) (path, query []byte, ok bool) {
+	target = originForm(target)
+	if i := bytes.IndexByte(target, '#'); i >= 0 {
+		target = target[:i]
+	}
+	path = target
+	if i := bytes.IndexByte(target, '?'); i >= 0 {
+		path, query = target[:i], target[i+1:]
+	}
+	if bytes.IndexByte(path, '%') >= 0 {
+		path, ok = unescape(path, false)
+		return path, query, ok
+	}
+	return path, query, true
+}
+
 // match finds the page type of a path and what follows it as an id, nil if the
-// path is the page's own. There are few page types, so a walk is quick.
-func (r *router) match(path []byte) (at int, rest []byte, ok bool) {
+// path is the page's own. There are few page types, so a walk is quick. api tells
+// that it is a product of the API's.
+func (r *router) match(path []byte) (at int, rest []byte, api, ok bool) {
 	for i := range r.routes {
 		if string(path) == r.routes[i].path {
-			return i, nil, true
+			return i, nil, false, true
 		}
 	}
 	slash := bytes.LastIndexByte(path, '/')
 	if slash <= 0 {
-		return 0, nil, false
+		return 0, nil, false, false
 	}
 	for i := range r.routes {
 		if string(path[:slash]) == r.routes[i].path {
-			return i, path[slash+1:], true
+			return i, path[slash+1:], false, true
 		}
 	}
-	return 0, nil, false
+	if r.products >= 0 && string(path[:slash]) == productsPath {
+		return r.products, path[slash+1:], true, true
+	}
+	return 0, nil, false, false
 }
 
 // parameter takes one name=value of the query.
 func (rt *route) parameter(key *pageKey, part []byte) verdict {
-	name, value := part, []byte(nil)
-	if i := bytes.IndexByte(part, '='); i >= 0 {
-		name, value = part[:i], part[i+1:]
-	}
-	if bytes.IndexByte(part, '%') >= 0 || bytes.IndexByte(part, '+') >= 0 {
-		var ok, ok2 bool
-		if name, ok = unescape(name, true); !ok {
-			return targetBadEscape
-		}
-		if value, ok2 = unescape(value, true); !ok2 {
-			return targetBadEscape
-		}
+	name, value, ok := cutParameter(part)
+	if !ok {
+		return targetBadEscape
 	}
 	if string(name) == rt.param {
 		return takeID(&key.id, value)
@@ -179,6 +184,21 @@ func (rt *route) parameter(key *pageKey, part []byte) verdict {
 		}
 	}
 	return targetOK
+}
+
+// cutParameter parts name=value and takes the escapes out of both.
+func cutParameter(part []byte) (name, value []byte, ok bool) {
+	name = part
+	if i := bytes.IndexByte(part, '='); i >= 0 {
+		name, value = part[:i], part[i+1:]
+	}
+	if bytes.IndexByte(part, '%') < 0 && bytes.IndexByte(part, '+') < 0 {
+		return name, value, true
+	}
+	if name, ok = unescape(name, true); ok {
+		value, ok = unescape(value, true)
+	}
+	return name, value, ok
 }
 
 func takeID(into *int64, value []byte) verdict {

@@ -70,7 +70,7 @@ func (q *refresher) do(ctx context.Context, j job) {
 			r.log.Debug("a background refresh failed", "page", r.router.target(*j.page), "err", err)
 		}
 	case j.doc != nil:
-		f := r.documents(ctx, []catalog.Key{*j.doc})[0]
+		f := r.documents(ctx, []catalog.Key{*j.doc}, new(reach))[0]
 		if ok = f.err == nil && !f.stale; !ok {
 			r.log.Debug("a background refresh failed", "key", *j.doc, "err", f.err)
 		}

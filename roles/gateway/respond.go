@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"html"
 	"strconv"
 	"time"
@@ -12,9 +13,15 @@ import (
 // They are constants in all but type.
 type headers struct {
 	cacheStatus, cacheControl, vary, etag, contentEncoding, nosniff, csp, stamps, retryAfter []byte
-	revalidate, noStore, varyBy, gzip, no, html, json, text                                  []byte
-	busy, busyJSON                                                                           []byte // bodies
+	revalidate, noStore, varyBy, varyEncoding, gzip, no, html, json, text, problem           []byte
+	busy                                                                                     []byte          // a body
+	busyJSON                                                                                 map[bool][]byte // of 503, and of 429; read only
 }
+
+const (
+	busy       = "Too much is asked for right now. Please try again in a moment."
+	unknownIDs = "Too many ids that do not exist have been asked for from this address."
+)
 
 func newHeaders() *headers {
 	return &headers{
@@ -24,9 +31,11 @@ func newHeaders() *headers {
 		// A browser or a proxy may keep the page but asks before each use: prices
 		// change within milliseconds here, and a 304 costs one lookup.
 		revalidate: []byte("public, no-cache"), noStore: []byte("no-store"),
-		varyBy: []byte("Accept, Accept-Encoding"), gzip: []byte("gzip"), no: []byte("nosniff"),
+		varyBy: []byte("Accept, Accept-Encoding"), varyEncoding: []byte("Accept-Encoding"), gzip: []byte("gzip"), no: []byte("nosniff"),
 		html: []byte("text/html; charset=utf-8"), json: []byte("application/json; charset=utf-8"), text: []byte("text/plain; charset=utf-8"),
-		busy: []byte("Too much is asked for right now. Please try again in a moment.\n"), busyJSON: []byte(`{"error":"busy"}` + "\n"),
+		problem: []byte("application/problem+json"), busy: []byte(busy + "\n"),
+		busyJSON: map[bool][]byte{false: appendProblem(nil, problem{code: fasthttp.StatusServiceUnavailable, title: "Busy", reason: "Please try again in a moment."}),
+			true: appendProblem(nil, problem{code: fasthttp.StatusTooManyRequests, title: "Too many unknown ids", reason: "Please try again later."})},
 	}
 }
 
@@ -79,7 +88,7 @@ type problem struct {
 	code   int
 	title  string
 	reason string
-	json   bool
+	json   bool          // RFC 9457, for programs
 	retry  time.Duration // of a 503
 }
 
@@ -103,8 +112,8 @@ func (r *Role) writeProblem(ctx *fasthttp.RequestCtx, p problem, status []byte) 
 		r.setRetryAfter(ctx, p.retry)
 	}
 	if p.json {
-		h.SetContentTypeBytes(r.headers.json)
-		ctx.Response.SetBodyString(`{"error":` + strconv.Quote(p.reason) + `,"status":` + strconv.Itoa(p.code) + "}\n")
+		h.SetContentTypeBytes(r.headers.problem)
+		ctx.Response.SetBodyRaw(appendProblem(nil, p))
 		return p.code
 	}
 	h.SetContentTypeBytes(r.headers.html)
@@ -116,10 +125,26 @@ func (r *Role) writeProblem(ctx *fasthttp.RequestCtx, p problem, status []byte) 
 	return p.code
 }
 
+// appendProblem writes a problem as RFC 9457 has it.
+func appendProblem(b []byte, p problem) []byte {
+	b = appendJSONText(append(b, `{"title":`...), p.title)
+	b = strconv.AppendInt(append(b, `,"status":`...), int64(p.code), 10)
+	b = appendJSONText(append(b, `,"detail":`...), p.reason)
+	return append(b, "}\n"...)
+}
+
+// appendJSONText writes a text, whatever it holds.
+func appendJSONText(b []byte, text string) []byte {
+	quoted, _ := json.Marshal(text) // a string always has a form
+	return append(b, quoted...)
+}
+
 // setRetryAfter says when to come back, in whole seconds, at least one.
 func (r *Role) setRetryAfter(ctx *fasthttp.RequestCtx, after time.Duration) {
-	ctx.Response.Header.SetCanonical(r.headers.retryAfter, strconv.AppendInt(nil, int64(max(1, (after+time.Second-1)/time.Second)), 10))
+	ctx.Response.Header.SetCanonical(r.headers.retryAfter, strconv.AppendInt(nil, wholeSeconds(after), 10))
 }
+
+func wholeSeconds(d time.Duration) int64 { return int64(max(1, (d+time.Second-1)/time.Second)) }
 
 func notFound(json bool) problem {
 	return problem{code: fasthttp.StatusNotFound, title: "Not found", reason: "This product does not exist, or not any more.", json: json}

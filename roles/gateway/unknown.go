@@ -73,69 +73,90 @@ func (u *unknown) trusts(a netip.Addr) bool { return u.hops.Load().proxies.Trust
 // knowsTimeout bounds the look into Redis for a client that has spent its rate.
 const knowsTimeout = time.Second
 
-// knows reports whether every document that a request names exists as far as L1
-// or Redis can tell. It is an error when Redis cannot.
-func (r *Role) knows(key pageKey) (bool, error) {
-	pt := &r.cat.Pages()[key.page]
+// known is what L1 and Redis can tell of a request's documents: whether all of
+// them exist, or why that cannot be told.
+type known struct {
+	all bool
+	err error
+}
+
+// know looks for the documents of pages, each page's by itself.
+func (r *Role) know(keys []pageKey) []known {
+	out := make([]known, len(keys))
 	var open []catalog.Key
-	look := func(kind string, id int64) bool {
-		k := catalog.Key{Kind: kind, ID: id}
-		switch e := r.l1.get(k); {
-		case e == nil && r.degraded.forbids(kind) != nil: // it is looked for in memory only, which costs little
-		case e == nil:
-			open = append(open, k)
-		case e.doc.State != catalog.Live:
-			return false
+	var of []int // which page each of them is of
+	for n, key := range keys {
+		pt := &r.cat.Pages()[key.page]
+		look := func(kind string, id int64) bool {
+			k := catalog.Key{Kind: kind, ID: id}
+			switch e := r.l1.get(k); {
+			case e == nil && r.degraded.forbids(kind) != nil: // it is looked for in memory only, which costs little
+			case e == nil:
+				open, of = append(open, k), append(of, n)
+			case e.doc.State != catalog.Live:
+				return false
+			}
+			return true
 		}
-		return true
+		out[n].all = look(pt.Root, key.id)
+		for i, kind := range pt.Related {
+			out[n].all = out[n].all && (key.rel[i] == 0 || look(kind, key.rel[i]))
+		}
 	}
-	known := look(pt.Root, key.id)
-	for i, kind := range pt.Related {
-		known = known && (key.rel[i] == 0 || look(kind, key.rel[i]))
-	}
-	if !known || len(open) == 0 {
-		return known, nil
+	if len(open) == 0 {
+		return out
 	}
 	ctx, cancel := context.WithTimeout(r.base, knowsTimeout)
 	defer cancel()
-	var failure error
-	for _, res := range r.lookups.GetMany(ctx, open, rediscluster.FromReplica) {
+	for i, res := range r.lookups.GetMany(ctx, open, rediscluster.FromReplica) {
+		k := &out[of[i]]
 		switch {
 		case res.Err != nil:
-			failure = res.Err
+			k.err = res.Err
 		case res.Document.State != catalog.Live:
-			return false, nil
+			k.all = false
 		}
 	}
-	return failure == nil, failure
+	for n := range out { // one that does not exist says enough
+		if k := &out[n]; !k.all {
+			k.err = nil
+		} else if k.err != nil {
+			k.all = false
+		}
+	}
+	return out
 }
 
 // serveSpent refuses what an address that has spent its rate may not have. It
 // reports false for what is known: that is served by the usual way.
 func (r *Role) serveSpent(ctx *fasthttp.RequestCtx, key pageKey, wait time.Duration, start time.Time) (from layer, code int, done bool) {
-	known, err := r.knows(key)
-	switch {
-	case known:
+	o, done := r.judgeSpent(key, r.know([]pageKey{key})[0], wait, start)
+	if !done {
 		return 0, 0, false
-	case err == nil:
-		from, code = r.refuse(ctx, key, fasthttp.StatusTooManyRequests, whyUnknown, wait+rand.N(time.Second), start, false)
-		return from, code, true
 	}
-	why, retry, full := refusal(err)
+	return o.from, r.write(ctx, key, &o, start), true
+}
+
+// judgeSpent is what becomes of a page for such an address; false for what is known.
+func (r *Role) judgeSpent(key pageKey, k known, wait time.Duration, start time.Time) (outcome, bool) {
+	switch {
+	case k.all:
+		return outcome{}, false
+	case k.err == nil:
+		return r.refuse(key, fasthttp.StatusTooManyRequests, whyUnknown, wait+rand.N(time.Second), start, false), true
+	}
+	why, retry, full := refusal(k.err)
 	if !full {
 		why, retry = whyRedis, admission.Spread(0)
 	}
-	from, code = r.refuse(ctx, key, fasthttp.StatusServiceUnavailable, why, retry, start, false)
-	return from, code, true
+	return r.refuse(key, fasthttp.StatusServiceUnavailable, why, retry, start, false), true
 }
 
 // keptThere reports whether the last member of an owner's Cache-Status says that
 // the page is in its L1 now. A whole page that is not was asked for with a
 // document that does not exist (load.go).
 func keptThere(status []byte) bool {
-	if i := bytes.LastIndex(status, []byte("eshop; ")); i >= 0 {
-		status = status[i:]
-	}
+	status = lastMember(status)
 	for _, sign := range [...]string{"; hit", "; stored", "stale; ", "partial; "} {
 		if bytes.Contains(status, []byte(sign)) {
 			return true

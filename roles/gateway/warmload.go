@@ -93,13 +93,10 @@ func (r *Role) warmForms(ctx context.Context, id int64, doc found) ([]pageKey, b
 // warmDocuments is documents that tries again what fails.
 func (r *Role) warmDocuments(ctx context.Context, keys []catalog.Key) []found {
 	out := make([]found, len(keys))
-	open := make([]int, len(keys))
-	for i := range open {
-		open[i] = i
-	}
+	open := all(len(keys))
 	for try := 1; len(open) > 0; try++ {
 		reading, cancel := context.WithTimeout(ctx, r.cfg.LoadTimeout)
-		got := r.documents(reading, pick(keys, open))
+		got := r.documents(reading, pick(keys, open), new(reach))
 		cancel()
 		var failed []int
 		for n, i := range open {

@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
 # Installs what pkg/lab starts: Redis, ZooKeeper, a Java runtime (Debian packages) and Kafka (jars from Maven
 # Central, kept in the user's cache folder), the browser that the tests of pages drive, and what checks the systemd
-# units, the alert rules and the README's commands. Does nothing, in well under a second, when all is there.
+# units, the alert rules, the README's commands and the OpenAPI document (from PyPI, in the same folder). Does nothing, in
+# well under a second, when all is there.
 set -euo pipefail
 
 kafka_version=3.9.2
-kafka_dir="${XDG_CACHE_HOME:-$HOME/.cache}/eshop-lab/kafka-$kafka_version"
+cache_dir="${XDG_CACHE_HOME:-$HOME/.cache}/eshop-lab"
+kafka_dir="$cache_dir/kafka-$kafka_version"
+schemathesis_version=4.32.5
+schemathesis_dir="$cache_dir/schemathesis-$schemathesis_version"
 
 say() { echo "lab-setup: $*"; }
 
@@ -19,6 +23,9 @@ missing_packages() {
   command -v curl >/dev/null || echo curl # this and the next two for the README's commands
   command -v kcat >/dev/null || echo kcat
   command -v ip >/dev/null || echo iproute2
+  if [ ! -e "$schemathesis_dir/.complete" ]; then
+    python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
+  fi
   [ -e /usr/share/java/zookeeper.jar ] || printf '%s\n' libzookeeper-java zookeeper
   if [ ! -e "$kafka_dir/.complete" ]; then
     command -v mvn >/dev/null || echo maven
@@ -154,6 +161,29 @@ SETTINGS
   fi
 }
 
+# A virtual environment names its own place, so it is made there and marked when it is whole.
+fetch_schemathesis() {
+  if [ -e "$schemathesis_dir/.complete" ]; then
+    say "schemathesis $schemathesis_version: present in $schemathesis_dir"
+    return
+  fi
+  rm -rf "$schemathesis_dir"
+  mkdir -p "$cache_dir"
+  local log
+  log=$(mktemp)
+  if ! { python3 -m venv "$schemathesis_dir" && "$schemathesis_dir/bin/pip" install --disable-pip-version-check --no-input \
+    "schemathesis==$schemathesis_version" "openapi-spec-validator==0.9.0"; } >"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    rm -rf "$log" "$schemathesis_dir"
+    say "installing schemathesis $schemathesis_version from PyPI failed" >&2
+    exit 1
+  fi
+  rm -f "$log"
+  touch "$schemathesis_dir/.complete"
+  say "schemathesis $schemathesis_version: installed in $schemathesis_dir"
+}
+
 install_packages
 fetch_kafka
 warm_kafka
+fetch_schemathesis

@@ -9,6 +9,11 @@
 //	GET, HEAD /product/P[?shopId=S]             the same
 //	GET, HEAD /product/P.json[?shopId=S]        the merged JSON
 //
+// and, whatever the page types are, for programs:
+//
+//	GET, HEAD /api/v1/products?ids=P,…[&shopId=S]  several products, as JSON
+//	GET, HEAD /api/v1/openapi.json                 what describes all of these
+//
 //	200  the page; without its shop part when there is no such shop
 //	304  If-None-Match has the entity tag (strong, one for each encoding)
 //	400  an id that is none, or is named twice

@@ -197,10 +197,11 @@ type load[K comparable, V any] struct {
 // its deadline; a load that ends after its deadline only gives its place back.
 func (g *Group[K, V]) start(ctx context.Context, l load[K, V], fn func(ctx context.Context, keys []K, done func(int, V, error))) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.Timeout)
+	late := fmt.Errorf("the load took longer than %v: %w", g.cfg.Timeout, context.DeadlineExceeded)
 	stop := context.AfterFunc(ctx, func() {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.finishAll(l, fmt.Errorf("the load took longer than %v: %w", g.cfg.Timeout, context.DeadlineExceeded))
+		g.finishAll(l, late)
 	})
 	go func() {
 		err := ErrExited
@@ -208,7 +209,10 @@ func (g *Group[K, V]) start(ctx context.Context, l load[K, V], fn func(ctx conte
 			if r := recover(); r != nil {
 				err = &PanicError{Value: r, Stack: debug.Stack()}
 			}
-			stop() // before cancel, which would run the function above
+			if ctx.Err() != nil { // only the deadline ends it: fn may be here before the function above
+				err = late
+			}
+			stop() // before cancel, which would run that function
 			cancel()
 			g.mu.Lock()
 			defer g.mu.Unlock()

@@ -122,6 +122,11 @@ func Alerts() []Alert {
 			"Renew it; a new pair in the files is used at once. If it was renewed: the log says why the new one is not used (`the changed certificate is not used`), and under systemd the copies are made at the start: restart the service.",
 		},
 		{
+			"EshopConfigReloadFailed", `eshop_config_last_reload_successful == 0`, "5m", Ticket,
+			"The last reload of a process's settings changed nothing: something in them is wrong. It goes on with those from before; a restart would fail.",
+			"`GET /api/reload` and the log (`the settings were not reloaded`) name each problem. Mend it and reload again.",
+		},
+		{
 			"EshopTemplateRefused", `increase(eshop_gateway_template_errors_total[1h]) > 0`, "0m", Ticket,
 			"A changed page template has an error; the one before stays in use.",
 			"The gateway's log has the line.",

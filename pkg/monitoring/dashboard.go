@@ -85,6 +85,14 @@ func rows() []row {
 			{"Lock", "Wait for a key's lock.", "s", false, []line{
 				{`histogram_quantile(0.99, sum by (le) (rate(eshop_lock_wait_seconds_bucket` + chosen + `[$__rate_interval])))`, "p99"}}},
 		}},
+		{"Settings and certificates", []panel{
+			{"Last reload", "1 if the last reload of the settings was good, 0 if it changed nothing because something is wrong.", "short", false, []line{
+				{`eshop_config_last_reload_successful` + chosen, "{{instance}}"}}},
+			{"Settings that wait for a restart", "They have changed since the start, and cannot be taken over by a reload.", "short", false, []line{
+				{`eshop_config_restart_needed` + chosen, "{{instance}}"}}},
+			{"Days to the end of a certificate", "Of each certificate in use; below 14 there is an alert.", "d", false, []line{
+				{`((eshop_tls_cert_expiry_seconds` + chosen + ` > 0) - time()) / 86400`, "{{instance}} {{role}} {{pair}}"}}},
+		}},
 	}
 }
 

@@ -111,6 +111,8 @@ var fires = map[string]struct {
 	"EshopDegraded":        {map[string]string{`eshop_degraded{instance="a",kind="shop",mode="no-origin"}`: "1x70"}, "kind: shop\n              mode: no-origin"},
 	// The time begins at 0 in these tests: 14 days are 1209600 s.
 	"EshopCertificateExpires": {map[string]string{`eshop_tls_cert_expiry_seconds{instance="a",pair="gateway"}`: "1209600x70", `eshop_tls_cert_expiry_seconds{instance="b",pair="gateway"}`: "1300000x70", `eshop_tls_cert_expiry_seconds{instance="c",pair="cluster"}`: "0x70"}, "instance: a\n              pair: gateway"},
+	// That of b has been so for four minutes.
+	"EshopConfigReloadFailed": {map[string]string{`eshop_config_last_reload_successful{instance="a"}`: "0x70", `eshop_config_last_reload_successful{instance="b"}`: "1x56 0x12"}, "instance: a"},
 	"EshopTemplateRefused":    {map[string]string{`eshop_gateway_template_errors_total{instance="a"}`: "0x55 1x9"}, "instance: a"},
 }
 
@@ -152,7 +154,7 @@ func TestAlertsFire(t *testing.T) {
 		`eshop_zookeeper_session_state{state="connected"} 1x70`, `eshop_zookeeper_session_state{state="expired"} 0x70`, `eshop_gateway_requests_total{code="200"} 0+1000x70`,
 		`eshop_gateway_requests_total{code="503"} 0+9x70`, `eshop_gateway_refused_total{instance="a",reason="unknown"} 0+600x70`, `eshop_redis_repairs_total{instance="a",cause="audit"} 0x70`,
 		`eshop_gateway_hot_list_age_seconds{instance="a"} -1x70`, `eshop_consistency_violations_total{invariant="1"} 0x70`, `eshop_degraded{kind="shop",mode="no-origin"} 0x70`,
-		`eshop_tls_cert_expiry_seconds{instance="a",pair="cluster"} 7776000x70`,
+		`eshop_tls_cert_expiry_seconds{instance="a",pair="cluster"} 7776000x70`, `eshop_config_last_reload_successful{instance="a"} 1x70`,
 	} {
 		name, values, _ := strings.Cut(series, " ")
 		fmt.Fprintf(&test, "      - {series: '%s', values: '%s'}\n", name, values)

@@ -26,5 +26,5 @@
 //   - group_reader.go, group_reader_start.go, group_reader_check.go,
 //     assigned.go, group_reader_status.go: the GroupReader, whose partitions are read from where their holder says.
 //   - reader.go, partition_reader.go, decode.go: the Reader of all partitions.
-//   - topics.go, describe.go, metrics.go: topics to create, what there is, metrics.
+//   - topics.go, describe.go, look.go, metrics.go: topics to create, what there is, what it holds, metrics.
 package kafka

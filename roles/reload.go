@@ -79,7 +79,7 @@ func reloads[C any](p process, level *slog.LevelVar, adm *admin.Server, plan pla
 			return next, err
 		}
 		prepared, err := role.Reload(to.cfg, to.cat)
-		next.Parts = append(next.Parts, prepared, reload.Prepared{Apply: func() { adm.SetToken(to.listener.Token) }})
+		next.Parts = append(next.Parts, prepared, reload.Prepared{Apply: func() { adm.SetTokens(to.listener) }})
 		return next, err
 	}
 }

@@ -30,8 +30,11 @@ func Refuse(w http.ResponseWriter, code int, what string) error {
 }
 
 // Author is who asked for a change, as far as the connection tells: an address
-// without its port.
+// without its port. Of a change that another process passes on it is who asked that one.
 func Author(r *http.Request) string {
+	if by, ok := r.Context().Value(authorKey{}).(string); ok {
+		return by
+	}
 	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
 		return host
 	}

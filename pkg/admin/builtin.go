@@ -26,6 +26,7 @@ func (s *Server) builtin() {
 		MaxRequestsInFlight: 4,
 		ErrorHandling:       promhttp.ContinueOnError,
 	}), true)
+	s.mux.Handle(FleetPath+"/", s.Fleet(false))
 	s.read(pprofPath, bounded(pprof.Index), false)
 	s.read(pprofPath+"cmdline", http.HandlerFunc(pprof.Cmdline), false)
 	s.read(pprofPath+"symbol", http.HandlerFunc(pprof.Symbol), false)

@@ -10,6 +10,8 @@
 //
 // Roles add reads with Handle and changes with HandleChange.
 //
+// Other processes of the fleet ask below /-/fleet, see Fleet.
+//
 // Who may do what:
 //
 //   - A read needs nothing when it comes over a loopback address, which only processes of the same

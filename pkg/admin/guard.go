@@ -65,6 +65,7 @@ func (s *Server) read(pattern string, h http.Handler, open bool) {
 	} else if method != http.MethodGet {
 		panic("admin: " + pattern + " is not a read: use HandleChange")
 	}
+	s.share(pattern, h)
 	s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		token := s.token.Load()
 		if open || overLoopback(r) || token.carriedBy(r, true) {

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/credential"
 	"eshop/pkg/lifecycle"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -37,8 +38,11 @@ type Config struct {
 	Addr  string // host:port; port 0 takes a free one
 	Flag  string // the flag Addr came from, named when it cannot be bound; may be empty
 	Token string // the admin token; empty: no changes, and no reads but over loopback
-	Role  string // shown on the status page: "gateway"
-	Build Build  // shown on the status page
+	// ClusterToken is what the processes of a fleet show each other, see Fleet; one a line.
+	// Empty: those of this machine need none.
+	ClusterToken string
+	Role         string // shown on the status page: "gateway"
+	Build        Build  // shown on the status page
 }
 
 // Deps are what a Server reads from; each may be nil.
@@ -54,7 +58,9 @@ type Server struct {
 	cfg     Config
 	deps    Deps
 	token   atomic.Pointer[tokenDigest]
+	cluster *credential.Tokens
 	mux     *http.ServeMux
+	shared  *http.ServeMux // what Fleet answers
 	page    *template.Template
 	started time.Time
 
@@ -78,17 +84,20 @@ func New(cfg Config, deps Deps) *Server {
 		deps.Ready = &lifecycle.Ready{}
 	}
 	s := &Server{
-		cfg: cfg, deps: deps, mux: http.NewServeMux(),
+		cfg: cfg, deps: deps, cluster: credential.NewTokens(cfg.ClusterToken), mux: http.NewServeMux(), shared: http.NewServeMux(),
 		page:    template.Must(template.New("status").Parse(statusTemplate)), // a constant: a test has parsed it
 		started: time.Now(),
 	}
-	s.SetToken(cfg.Token)
+	s.token.Store(digest(cfg.Token))
 	s.builtin()
 	return s
 }
 
-// SetToken changes Config.Token for requests to come.
-func (s *Server) SetToken(token string) { s.token.Store(digest(token)) }
+// SetTokens changes the tokens of Config for requests to come.
+func (s *Server) SetTokens(to Config) {
+	s.token.Store(digest(to.Token))
+	s.cluster.Set(to.ClusterToken)
+}
 
 // Handle serves reads: GET and HEAD of pattern, a path of http.ServeMux with or without a leading
 // "GET ". The handler must not change anything. It panics when the pattern is taken or names another method.
@@ -106,6 +115,14 @@ func (s *Server) HandleChange(method, path string, h http.Handler) {
 		panic(fmt.Sprintf("admin: %s %s cannot change anything: use POST, PUT, PATCH or DELETE", method, path))
 	}
 	s.mux.Handle(method+" "+path, s.guardChange(h))
+	s.share(method+" "+path, h)
+}
+
+// share lets Fleet answer a pattern of the API.
+func (s *Server) share(pattern string, h http.Handler) {
+	if _, path, _ := strings.Cut(pattern, " "); strings.HasPrefix(path, "/api/") {
+		s.shared.Handle(pattern, h)
+	}
 }
 
 // First reports whether nobody has asked this before for a path. Roles of one process that could all

@@ -152,7 +152,7 @@ func reread(deps Deps, servers *embedded.Servers, adm *admin.Server, g *gateway.
 	toGateway, wrongGateway := g.Reload(cfg.Gateway, cat)
 	toCache, wrongCache := c.Reload(cfg.Cache, cat)
 	toHotcount, wrongHotcount := h.Reload(cfg.Hotcount, cat)
-	next.Parts = append(next.Parts, toGateway, toCache, toHotcount, reload.Prepared{Apply: func() { adm.SetToken(cfg.Admin.Token) }})
+	next.Parts = append(next.Parts, toGateway, toCache, toHotcount, reload.Prepared{Apply: func() { adm.SetTokens(cfg.Admin) }})
 	return next, errors.Join(wrongGateway, wrongCache, wrongHotcount)
 }
 

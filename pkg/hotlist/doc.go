@@ -40,6 +40,6 @@
 //	ranking.go    the order in which to warm a cache
 //	rule.go       Rule, its limits and its form
 //	rulenode.go   the node of the rule
-//	mark.go       pins and bans
+//	mark.go       pins and bans; admin.go their part of the admin API
 //	trim.go       nodes of partitions that are no more
 package hotlist

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"eshop/pkg/admin"
-	"eshop/pkg/catalog"
 	"eshop/pkg/hotlist"
 )
 
@@ -31,10 +30,7 @@ func (r *Role) serve(adm *admin.Server) {
 	adm.Handle("/api/rule", http.HandlerFunc(r.getRule))
 	adm.Handle("/api/live", r.live)
 	adm.HandleChange(http.MethodPut, "/api/rule", http.HandlerFunc(r.putRule))
-	adm.HandleChange(http.MethodPost, "/api/pin", r.mark("pinned", r.lists.Pin))
-	adm.HandleChange(http.MethodDelete, "/api/pin", r.mark("pinned no more", r.lists.Unpin))
-	adm.HandleChange(http.MethodPost, "/api/ban", r.mark("banned", r.lists.Ban))
-	adm.HandleChange(http.MethodDelete, "/api/ban", r.mark("banned no more", r.lists.Unban))
+	r.marks().Serve(adm)
 	adm.AddSection("hotcount", r.status)
 	mountDashboard(adm)
 }
@@ -102,7 +98,7 @@ func (r *Role) putRule(w http.ResponseWriter, req *http.Request) {
 	}
 	// Onto the rule that is stored, which this process may not have heard of yet.
 	refused := false
-	if !r.change(w, req, "the rule was not stored", func(ctx context.Context, _ string) (err error) {
+	if !r.change(w, req, "the rule was not stored", func(ctx context.Context) (err error) {
 		rule, err = r.lists.ChangeRule(ctx, r.cfg.Rule, func(stored *hotlist.Rule) error {
 			err := merge(stored, body)
 			refused = err != nil
@@ -140,38 +136,20 @@ func refuseRule(w http.ResponseWriter, err error) {
 // errAnswered says that a change was refused and the client told why.
 var errAnswered = errors.New("refused")
 
-// mark serves a change of one product's pin or ban, which the client logs.
-func (r *Role) mark(state string, apply func(ctx context.Context, id int64, by string) error) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		id, err := catalog.ParseID(req.URL.Query().Get("id"))
-		if err != nil {
-			admin.Refuse(w, http.StatusBadRequest, fmt.Sprintf("%v: say which product, as in ?id=7", err))
-			return
-		}
-		if !r.change(w, req, fmt.Sprintf("product %d was not %s", id, state), func(ctx context.Context, by string) error { return apply(ctx, id, by) }) {
-			return
-		}
-		admin.Answer(w, http.StatusOK, map[string]any{"id": decimal(id), "state": state})
-	})
+// marks is the part of the API that other roles have too.
+func (r *Role) marks() hotlist.API {
+	return hotlist.API{Client: r.lists, State: func() string { return r.zk.State().String() }, Log: r.log}
 }
 
 // change makes a change in ZooKeeper and answers when it fails.
-func (r *Role) change(w http.ResponseWriter, req *http.Request, failed string, apply func(ctx context.Context, by string) error) bool {
+func (r *Role) change(w http.ResponseWriter, req *http.Request, failed string, apply func(ctx context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(req.Context(), changeTimeout)
 	defer cancel()
-	err := apply(ctx, admin.Author(req))
-	switch {
-	case err == nil:
-		return true
-	case errors.Is(err, errAnswered):
-	case errors.Is(err, hotlist.ErrFull):
-		admin.Refuse(w, http.StatusConflict, fmt.Sprintf("%s: %v: remove some first", failed, err))
-	default:
-		r.log.Warn(failed, "err", err, "by", admin.Author(req))
-		w.Header().Set("Retry-After", "5")
-		admin.Refuse(w, http.StatusServiceUnavailable, fmt.Sprintf("%s: %v (ZooKeeper is %s): try again when it is connected", failed, err, r.zk.State()))
+	err := apply(ctx)
+	if err != nil && !errors.Is(err, errAnswered) {
+		r.marks().Refuse(w, req, failed, err)
 	}
-	return false
+	return err == nil
 }
 
 func sortedIDs[V any](m map[int64]V) []int64 { return slices.Sorted(maps.Keys(m)) }

@@ -14,9 +14,9 @@ var dashboardFiles embed.FS
 const dashboardPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 
-// mountDashboard serves the page at "/", and the two files it loads. What it shows comes from /api/live.
+// mountDashboard serves the page at /hot, and the two files it loads. What it shows comes from /api/live.
 func mountDashboard(a *admin.Server) {
-	a.Front(dashboardFile("index.html", "text/html; charset=utf-8"))
+	a.Handle("/hot", dashboardFile("index.html", "text/html; charset=utf-8"))
 	a.Handle("/dashboard.css", dashboardFile("dashboard.css", "text/css; charset=utf-8"))
 	a.Handle("/dashboard.js", dashboardFile("dashboard.js", "text/javascript; charset=utf-8"))
 }

@@ -65,6 +65,7 @@
 //	GET|PUT /api/rule            the rule; PUT takes the fields that change
 //	POST|DELETE /api/pin?id=     hot whatever the rule says
 //	POST|DELETE /api/ban?id=     never hot
+//	GET /hot                     the page of what is hot, made of
 //	GET /api/live                server-sent events, one a second, see event
 //
 // Every process answers for all partitions: its own are as of the
@@ -106,7 +107,7 @@
 //	api.go        the admin API: reads, pins, bans, the rule
 //	live.go       event streams
 //	event.go      what an event says
-//	dashboard.go  the page, which is in dashboard/
+//	dashboard.go  the page /hot, which is in dashboard/
 //	status.go     the status page's section
 //	metrics.go    the metrics
 package hotcount

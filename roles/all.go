@@ -24,7 +24,7 @@ func allCommand() command {
 		long: `Runs a gateway, a cache and a hotcount role in one process. Whatever it is given no address for, it starts itself, on
 this machine only: a small Redis, Kafka and ZooKeeper, and a sample shop with 1000 products whose edits
 show on the pages at once. Once all is ready it prints one line for each listener; redis-cli, kcat, a
-ZooKeeper shell and further eshop roles can join there. The dashboard of what is hot is on the admin listener.`,
+ZooKeeper shell and further eshop roles can join there. The console is on the admin listener.`,
 		examples: []string{
 			"a shop on this machine\neshop all",
 			"change a product and see it\ncurl -X PUT http://127.0.0.1:8099/products/7 -d '{\"name\":\"Lamp\",\"price\":19.5,\"shopId\":1}'\ncurl -H 'Accept: application/json' 'http://127.0.0.1:8080/product?productId=7'",
@@ -95,7 +95,7 @@ func allPlan(s *settings, loaded config.Loaded, problems *config.Problems) plan[
 	cfg := &to.cfg
 	templates(cfg.Gateway, to.cat, problems)
 	cfg.Embedded.Kafka = cfg.Cache.Kafka
-	cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken = token, token
+	cfg.Gateway.ClusterToken, cfg.Cache.ClusterToken, cfg.Admin.ClusterToken = token, token, token
 	cfg.Gateway.Cluster, cfg.Cache.Cluster = pair, pair
 	problems.AddOther(errors.Join(cfg.Gateway.Validate(), cfg.Cache.Validate(), cfg.Hotcount.Validate()))
 	return to

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,8 +26,14 @@ type running struct {
 	stop      func() (code int, stderr string)
 }
 
-// start runs a command until it has announced that it is ready.
+// start runs eshop all until it has announced that it is ready.
 func start(t *testing.T, args ...string) *running {
+	t.Helper()
+	return startWith(t, 8, args...)
+}
+
+// startWith runs a command until it has announced so many addresses.
+func startWith(t *testing.T, addresses int, args ...string) *running {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	out, in := io.Pipe()
@@ -37,11 +44,11 @@ func start(t *testing.T, args ...string) *running {
 		in.Close() // ends the scanner below, if it still waits
 	}()
 	r := &running{t: t, addresses: make(map[string]string)}
-	r.stop = func() (int, string) {
+	r.stop = sync.OnceValues(func() (int, string) {
 		cancel()
 		c := <-code
 		return c, stderr.String()
-	}
+	})
 	lines := bufio.NewScanner(out)
 	deadline := time.AfterFunc(20*time.Second, func() { in.CloseWithError(context.DeadlineExceeded) })
 	defer deadline.Stop()
@@ -50,7 +57,7 @@ func start(t *testing.T, args ...string) *running {
 		if what, url, found := cutLast(strings.TrimSpace(line)); found && strings.HasPrefix(line, "  ") {
 			r.addresses[what] = url
 		}
-		if len(r.addresses) == 8 {
+		if len(r.addresses) == addresses {
 			return r
 		}
 	}
@@ -123,9 +130,9 @@ func TestAll(t *testing.T) {
 	})
 	t.Logf("the edit showed within %s", time.Since(begin))
 
-	admin := strings.TrimSuffix(r.addresses["admin and dashboard"], "/")
+	admin := strings.TrimSuffix(r.addresses["admin and console"], "/")
 	for path, want := range map[string]string{
-		"/-/healthy": "healthy", "/-/ready": "ready", "/": "What is hot", "/status": "<h2>parts</h2>", "/api/status": `"ready": true`,
+		"/-/healthy": "healthy", "/-/ready": "ready", "/": "eshop console", "/hot": "What is hot", "/status": "<h2>parts</h2>", "/api/status": `"ready": true`,
 		"/api/hot": `"keys"`, "/api/top?n=5": `"watermark"`, "/api/rule": `"floor": 200`, "/api/prewarm": "{",
 		"/api/explain?kind=product&id=1": "Quilted kettle",
 		"/metrics":                       "eshop_build_info{",
@@ -172,7 +179,7 @@ func TestAll(t *testing.T) {
 func TestAllNamesTheOccupiedPort(t *testing.T) {
 	r := start(t, anyPort()...)
 	for what, flag := range map[string]string{
-		"product pages": "gateway.addr", "gateway peers": "gateway.peer-addr", "cache": "cache.addr", "admin and dashboard": "admin.addr",
+		"product pages": "gateway.addr", "gateway peers": "gateway.peer-addr", "cache": "cache.addr", "admin and console": "admin.addr",
 		"sample shop": "origin.sample-addr", "redis": "embedded.redis-addr", "kafka": "embedded.kafka-addr", "zookeeper": "embedded.zookeeper-addr",
 	} {
 		_, rest, _ := strings.Cut(r.addresses[what], "://")

@@ -45,6 +45,8 @@ func homes() map[string][]string {
 		"golang.org/x/time":                   {"roles/cache", "pkg/admission"}, // rates: failsafe-go's limiter stays in pkg/origin, and has no debt
 		"github.com/cespare/xxhash":           everywhere,
 		"github.com/prometheus/client_golang": everywhere,
+		"github.com/chromedp":                 {"pkg/lab/browser"},
+		"github.com/prometheus/client_model":  {"pkg/console"}, // the form in which a registry is gathered
 	}
 }
 

@@ -102,7 +102,7 @@ func (l *layout) topics(k *kafkaSettings) []kafka.Topic {
 
 // nodes lists the persistent nodes below the root.
 func nodes() []string {
-	return []string{"", "locks", zookeeper.MembersPath("gateway"), zookeeper.MembersPath("cache"), "hot", "top", "pin", "ban", "prewarm", "degrade"}
+	return []string{"", "locks", zookeeper.MembersPath("gateway"), zookeeper.MembersPath("cache"), zookeeper.MembersPath("hotcount"), "hot", "top", "pin", "ban", "prewarm", "degrade", "dead"}
 }
 
 // bootstrap is one run of the command.

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"eshop/pkg/config"
+	"eshop/pkg/console"
 	"eshop/roles/cache"
 )
 
@@ -53,6 +54,8 @@ func cachePlan(s *settings, loaded config.Loaded, problems *config.Problems) pla
 	to := plan[cache.Config]{cfg: s.cacheConfig(problems), cat: catalogOf(loaded, problems)}
 	to.listener = s.adminConfig("cache", "cache.admin-addr", s.cache.adminAddr, problems)
 	to.cfg.ClusterToken, to.cfg.Cluster = s.clusterAccess(problems, listen{"cache.addr", s.cache.addr})
+	to.listener.ClusterToken = to.cfg.ClusterToken
+	to.fleet = console.Config{Members: []console.Member{{Role: "cache", ID: to.cfg.ID}}, Cluster: to.cfg.Cluster, ZooKeeper: to.cfg.ZooKeeper}
 	problems.AddOther(to.cfg.Validate())
 	return to
 }

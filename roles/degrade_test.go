@@ -23,7 +23,7 @@ func TestAllDegraded(t *testing.T) {
 	}
 	r := start(t, anyPort("--admin.token-file="+token)...)
 	pages := strings.TrimSuffix(r.addresses["product pages"], "?productId=1")
-	shop, admin := strings.TrimSuffix(r.addresses["sample shop"], "/"), strings.TrimSuffix(r.addresses["admin and dashboard"], "/")
+	shop, admin := strings.TrimSuffix(r.addresses["sample shop"], "/"), strings.TrimSuffix(r.addresses["admin and console"], "/")
 	page := func(id int) string { return fmt.Sprintf("%s?productId=%d", pages, id) }
 	shows := func(url string, code int, words string) {
 		t.Helper()

@@ -14,10 +14,13 @@
 //	                                              └─ /hot, /top ─► ZooKeeper ─► every gateway (replicate, cool), prewarm
 //	an operator ─ /api/degrade ─► ZooKeeper ─► every gateway and cache role (do less for a kind, for a time)
 //
+//	every console ─ /-/fleet on the internal listeners ─► every other process (what it was doing, explain, purge)
+//
 // A process starts in this order, each part after the one before is up, and stops in reverse:
 //
 //	embedded servers  in "eshop all", those whose real ones are not given
 //	admin listener    before and after the roles, so that /-/ready can tell what they wait for
+//	console           beside it: what the process does, and who else there is
 //	topics            in "eshop all", created when Kafka answers; the roles do not wait for it
 //	cache role
 //	hotcount role

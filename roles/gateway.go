@@ -8,6 +8,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/config"
+	"eshop/pkg/console"
 	"eshop/pkg/systemd"
 	"eshop/roles/gateway"
 )
@@ -65,6 +66,8 @@ func gatewayPlan(s *settings, loaded config.Loaded, problems *config.Problems) p
 	templates(to.cfg, to.cat, problems)
 	to.listener = s.adminConfig("gateway", "gateway.admin-addr", s.gateway.adminAddr, problems)
 	to.cfg.ClusterToken, to.cfg.Cluster = s.clusterAccess(problems, listen{"gateway.peer-addr", s.gateway.peerAddr})
+	to.listener.ClusterToken = to.cfg.ClusterToken
+	to.fleet = console.Config{Members: []console.Member{{Role: "gateway", ID: to.cfg.ID}}, Cluster: to.cfg.Cluster, ZooKeeper: to.cfg.ZooKeeper}
 	problems.AddOther(to.cfg.Validate())
 	return to
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"eshop/pkg/config"
+	"eshop/pkg/console"
 	"eshop/pkg/hotlist"
 	"eshop/roles/hotcount"
 )
@@ -17,7 +18,7 @@ that are hot, and tells every gateway by ZooKeeper, so that each serves its own 
 have cooled. Several processes share the partitions of the topic; one that dies is replaced within
 seconds, and the counts are made anew from the log.
 
-The dashboard is on the admin listener. Rule, pins and bans are kept in ZooKeeper: changed there, they
+What is hot is at /hot on the admin listener, beside the console. Rule, pins and bans are kept in ZooKeeper: changed there, they
 hold for all processes at once; the flags of the rule matter only until one is stored.`,
 		examples: []string{
 			"on this machine only\neshop hotcount --kafka.brokers 127.0.0.1:9092 --zookeeper.servers 127.0.0.1:2181",
@@ -31,6 +32,7 @@ hold for all processes at once; the flags of the rule matter only until one is s
 			s.kafka.defineAccess(set)
 			s.kafka.defineHotcountGroup(set)
 			s.zookeeper.define(set)
+			s.security.defineCluster(set)
 			s.security.defineAdmin(set)
 			s.process.define(set, "info")
 			s.process.defineShutdown(set)
@@ -52,6 +54,9 @@ func hotcountPlan(s *settings, loaded config.Loaded, problems *config.Problems) 
 	needed("hotcount", "zookeeper.servers", len(s.zookeeper.servers) > 0, problems)
 	catalogOf(loaded, problems)
 	to := plan[hotcount.Config]{cfg: s.hotcountConfig(problems), listener: s.adminConfig("hotcount", "hotcount.admin-addr", s.hotcount.adminAddr, problems)}
+	// For its console only: it has no listener that demands either.
+	to.listener.ClusterToken, to.fleet.Cluster = s.clusterAccess(problems)
+	to.fleet.Members, to.fleet.ZooKeeper = []console.Member{{Role: "hotcount", ID: to.cfg.ID}}, to.cfg.ZooKeeper
 	problems.AddOther(to.cfg.Validate())
 	return to
 }

@@ -24,7 +24,7 @@ func TestMonitoringAsksForWhatThereIs(t *testing.T) {
 		queries = append(queries, a.Expr)
 	}
 	shop := strings.TrimSuffix(r.addresses["sample shop"], "/")
-	admin := strings.TrimSuffix(r.addresses["admin and dashboard"], "/")
+	admin := strings.TrimSuffix(r.addresses["admin and console"], "/")
 	for round := 0; round < 2; round++ { // a page, and a change of what is on it
 		r.do("GET", r.addresses["product pages"], "")
 		if code, body := r.do("PUT", shop+"/products/1", fmt.Sprintf(`{"id":1,"name":"Kettle %d","price":12.5,"shopId":1}`, round)); code >= 300 {

@@ -6,6 +6,7 @@ import (
 	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
 	"eshop/pkg/config"
+	"eshop/pkg/console"
 	"eshop/pkg/reload"
 )
 
@@ -59,11 +60,12 @@ func (r *reading) next(level *slog.LevelVar) (reload.Next, error) {
 		Parts: []reload.Prepared{{Apply: func() { setLevel(level, r.s.process.logLevel) }}}}, nil
 }
 
-// plan is what a role's command makes of its settings: all that the role and its admin listener need.
+// plan is what a role's command makes of its settings: all that the role, its admin listener and its console need.
 type plan[C any] struct {
 	cfg      C
-	cat      *catalog.Catalog
+	cat      *catalog.Catalog // nil in a role that has no use for it
 	listener admin.Config
+	fleet    console.Config
 }
 
 // planner makes a plan and adds what is wrong, at the start and at each reload alike.

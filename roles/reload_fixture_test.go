@@ -178,7 +178,7 @@ func newReloading(t *testing.T, more map[string]string) *reloading {
 		}
 	}
 	go io.Copy(io.Discard, out)
-	if h.admin = strings.TrimSuffix(h.addresses["admin and dashboard"], "/"); h.admin == "" || len(h.addresses) < 7 {
+	if h.admin = strings.TrimSuffix(h.addresses["admin and console"], "/"); h.admin == "" || len(h.addresses) < 7 {
 		t.Fatalf("eshop all is not ready: %v\n%s", h.addresses, h.log)
 	}
 	return h

@@ -2,13 +2,16 @@ package roles_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/IBM/sarama"
 	"github.com/go-zookeeper/zk"
 )
 
@@ -77,8 +80,67 @@ func (s *secured) whole(t *testing.T) {
 	if p := s.start(t, "publish", s.flags("shop"), "--line=not a message"); p.Wait(time.Minute) == 0 {
 		t.Error("publish took a line that is no message")
 	}
+	s.letters(t, g, all["cache"]["cache.admin-addr"])
 	s.tellNothing(t, all)
 	s.rightsAreLeast(t)
+}
+
+// letters: what nobody can read is looked at, sent again, and discarded when it is back.
+func (s *secured) letters(t *testing.T, g *fleet, admin string) {
+	t.Helper()
+	producer, err := sarama.NewSyncProducer([]string{s.kafka.Addr}, s.allowed())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer producer.Close()
+	partition, offset, err := producer.SendMessage(&sarama.ProducerMessage{Topic: "cache-message", Value: sarama.StringEncoder(`{"serviceId":"nobody`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := func() (letters struct {
+		Total   int
+		Letters []struct {
+			Partition int32
+			Offset    int64
+		}
+	}, text string) {
+		code, text, err := ask(t.Context(), admin, "/api/dead-letters")
+		if err == nil {
+			err = json.Unmarshal([]byte(text), &letters)
+		}
+		if code != http.StatusOK || err != nil {
+			t.Fatalf("/api/dead-letters: %d %v %s", code, err, text)
+		}
+		return letters, text
+	}
+	for want, do := range []string{"replay", "discard"} {
+		g.until("the letter is there", func() (bool, string) {
+			l, text := list()
+			return l.Total == want+1, fmt.Sprintf("after %d/%d: %s", partition, offset, text)
+		})
+		l, _ := list()
+		newest := l.Letters[0]
+		for _, one := range l.Letters {
+			if one.Partition == newest.Partition && one.Offset > newest.Offset {
+				newest = one
+			}
+		}
+		path := fmt.Sprintf("http://%s/api/dead-letters/%s?partition=%d&offset=%d", admin, do, newest.Partition, newest.Offset)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+s.password("admin token"))
+		resp, err := g.client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %d %s", path, resp.StatusCode, body)
+		}
+	}
 }
 
 // setOldValue writes a product as the replaced system had it.
@@ -181,7 +243,7 @@ func (s *secured) nodesAreClosed(t *testing.T) {
 			walk("/" + top)
 		}
 	}
-	for _, want := range []string{"/eshop", "/eshop/locks", "/eshop/hot", "/eshop/top", "/eshop/prewarm", "/eshop/degrade", "/eshop/rule"} {
+	for _, want := range []string{"/eshop", "/eshop/locks", "/eshop/hot", "/eshop/top", "/eshop/prewarm", "/eshop/degrade", "/eshop/rule", "/eshop/dead"} {
 		if !slices.Contains(seen, want) {
 			t.Errorf("%s was not seen among %v", want, seen)
 		}
@@ -193,7 +255,7 @@ func (s *secured) nodesAreClosed(t *testing.T) {
 func (s *secured) tellNothing(t *testing.T, roles map[string]flags) {
 	t.Helper()
 	for role, f := range roles {
-		for _, path := range []string{"/", "/api/status", "/metrics", "/-/ready", "/debug/pprof/cmdline", "/api/explain?kind=product&id=7", "/api/hot", "/api/degrade"} {
+		for _, path := range []string{"/", "/api/status", "/metrics", "/-/ready", "/debug/pprof/cmdline", "/api/explain?kind=product&id=7", "/api/hot", "/api/degrade", "/api/dead-letters", "/api/fleet", "/api/fleet/explain?kind=product&id=7"} {
 			code, text, err := ask(context.Background(), f[role+".admin-addr"], path)
 			if err != nil || code >= 500 {
 				t.Errorf("%s %s: %d %v", role, path, code, err)

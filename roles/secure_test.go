@@ -140,16 +140,23 @@ func (s *secured) rules(user string) []string {
 	})
 }
 
-// connectKafka logs in as the user who may do everything, and makes the users of SCRAM.
-func (s *secured) connectKafka() {
+// allowed is a configuration of the user who may do everything.
+func (s *secured) allowed() *sarama.Config {
 	s.t.Helper()
 	conf := sarama.NewConfig()
 	conf.Version = sarama.V2_8_0_0
 	conf.Net.TLS.Enable, conf.Net.TLS.Config = true, s.ca.Client(s.t)
 	conf.Net.SASL.Enable, conf.Net.SASL.Mechanism = true, sarama.SASLTypePlaintext
 	conf.Net.SASL.User, conf.Net.SASL.Password = lab.Admin, s.kafka.AdminPassword
+	conf.Producer.Return.Successes = true
+	return conf
+}
+
+// connectKafka logs in as the user who may do everything, and makes the users of SCRAM.
+func (s *secured) connectKafka() {
+	s.t.Helper()
 	var err error
-	if s.admin, err = sarama.NewClusterAdmin([]string{s.kafka.Addr}, conf); err != nil {
+	if s.admin, err = sarama.NewClusterAdmin([]string{s.kafka.Addr}, s.allowed()); err != nil {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { s.admin.Close() })

@@ -11,6 +11,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/certificate"
 	"eshop/pkg/config"
+	"eshop/pkg/console"
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
 	"eshop/pkg/reload"
@@ -55,7 +56,12 @@ func serve[C any](ctx context.Context, p process, s *settings, first plan[C], ag
 		problems.AddError("", err)
 		return problems
 	}
-	for _, listen := range []func() error{adm.Listen, role.Listen} {
+	operators, err := console.New(first.fleet, console.Deps{Log: log, Admin: adm, Gatherer: registry, Ready: ready, Catalog: first.cat,
+		Registry: prometheus.WrapRegistererWith(prometheus.Labels{"role": "console"}, registry), Build: listener.Build})
+	if err != nil {
+		return err
+	}
+	for _, listen := range []func() error{operators.Load, adm.Listen, role.Listen} {
 		if err := listen(); err != nil {
 			return err
 		}
@@ -76,6 +82,7 @@ func serve[C any](ctx context.Context, p process, s *settings, first plan[C], ag
 	adm.AddSection("parts", func() any { return group.States() })
 	group.Add("reloads", lifecycle.Started(reloader.Run))
 	group.Add("admin", lifecycle.Started(adm.Run))
+	group.Add("console", lifecycle.Started(operators.Run))
 	group.Add(listener.Role, lifecycle.Started(role.Run))
 	group.Add("announcement", lifecycle.Started(func(ctx context.Context) error {
 		if ready.Wait(ctx) == nil {

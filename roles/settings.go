@@ -224,7 +224,7 @@ func (h *hotcountSettings) defineMemory(set *config.Set) {
 }
 
 func (h *hotcountSettings) defineAdmin(set *config.Set) {
-	set.Listen(&h.adminAddr, "hotcount.admin-addr", "127.0.0.1:8092", "admin listener, with the dashboard")
+	set.Listen(&h.adminAddr, "hotcount.admin-addr", "127.0.0.1:8092", "admin listener, with the page of what is hot")
 }
 
 type embeddedSettings struct {

@@ -144,7 +144,7 @@ func TestAllWithTLS(t *testing.T) {
 		}
 	}
 	lab.Until(t, 30*time.Second, func(context.Context) error {
-		_, metrics := r.do("GET", strings.TrimSuffix(r.addresses["admin and dashboard"], "/")+"/metrics", "")
+		_, metrics := r.do("GET", strings.TrimSuffix(r.addresses["admin and console"], "/")+"/metrics", "")
 		for _, want := range []string{`eshop_tls_cert_expiry_seconds{pair="gateway",role="gateway"}`, `eshop_tls_cert_expiry_seconds{pair="cluster",role="cache"}`} {
 			if !strings.Contains(metrics, want) {
 				return fmt.Errorf("no %s", want)

@@ -109,7 +109,7 @@ func TestUnitsFollowTheSettings(t *testing.T) {
 			}
 		}
 	}
-	if text := printUnit(t, "hotcount"); strings.Contains(text, "redis") || strings.Contains(text, "cluster-token") || strings.Contains(text, ".socket") {
+	if text := printUnit(t, "hotcount"); strings.Contains(text, "redis") || strings.Contains(text, ".socket") {
 		t.Errorf("hotcount has what it does not need:\n%s", text)
 	}
 }

@@ -79,7 +79,7 @@ func Alerts() []Alert {
 		{
 			"EshopDeadLetters", `increase(eshop_kafka_group_dead_lettered_total[15m]) > 0`, "0m", Ticket,
 			"Change messages could not be understood, or the shop never showed what they announced. They are kept in the dead-letter topic.",
-			"`/api/dead-letters` has them with the reason; mend their sender, then send them again with `eshop publish`.",
+			"The console has them with the reason. Mend what it names, then replay them; discard what is not to be applied. By hand: `/api/dead-letters`.",
 		},
 		{
 			"EshopRedisLostWrites", `sum by (instance) (increase(eshop_redis_repairs_total[15m])) > 0`, "0m", Ticket,
@@ -99,7 +99,7 @@ func Alerts() []Alert {
 		{
 			"EshopSlow", `histogram_quantile(0.99, sum by (le, instance) (rate(eshop_gateway_request_seconds_bucket[5m]))) > 0.25`, "10m", Ticket,
 			"One request in a hundred spends more than a quarter of a second in the gateway.",
-			"Which level they come from: the dashboard's hit ratio. Many misses after a start are usual for some minutes.",
+			"Which level they come from: the console's hit ratio. Many misses after a start are usual for some minutes.",
 		},
 		{
 			"EshopHotListOld", `eshop_gateway_hot_list_age_seconds > 60 or eshop_hotcount_watermark_age_seconds > 30`, "5m", Ticket,

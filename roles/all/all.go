@@ -21,6 +21,7 @@ import (
 	"eshop/pkg/admin"
 	"eshop/pkg/catalog"
 	"eshop/pkg/config"
+	"eshop/pkg/console"
 	"eshop/pkg/embedded"
 	"eshop/pkg/kafka"
 	"eshop/pkg/lifecycle"
@@ -99,14 +100,19 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 	c, wrongCache := cache.New(cfg.Cache, cache.Deps{Log: deps.Log.With("role", "cache"), Registry: deps.of("cache"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
 	g, wrongGateway := gateway.New(cfg.Gateway, gateway.Deps{Log: deps.Log.With("role", "gateway"), Registry: deps.of("gateway"), Catalog: deps.Catalog, Ready: ready, Admin: adm})
 	h, wrongHotcount := hotcount.New(cfg.Hotcount, hotcount.Deps{Log: deps.Log.With("role", "hotcount"), Registry: deps.of("hotcount"), Ready: ready, Admin: adm})
+	operators, wrongConsole := console.New(console.Config{
+		Members: []console.Member{{Role: "gateway", ID: cfg.Gateway.ID}, {Role: "cache", ID: cfg.Cache.ID}, {Role: "hotcount", ID: cfg.Hotcount.ID}},
+		Cluster: cfg.Cache.Cluster, ZooKeeper: cfg.Cache.ZooKeeper,
+	}, console.Deps{Log: deps.Log, Admin: adm, Gatherer: deps.Registry, Registry: deps.of("console"), Ready: ready,
+		Catalog: deps.Catalog, Build: cfg.Admin.Build})
 	var problems config.Problems
-	problems.AddError("", errors.Join(wrongCache, wrongGateway, wrongHotcount))
+	problems.AddError("", errors.Join(wrongCache, wrongGateway, wrongHotcount, wrongConsole))
 	if err := problems.Err(); err != nil {
 		return err
 	}
 	// Every address is bound before anything runs, so that an occupied one is
 	// an error at once.
-	for _, listen := range []func() error{adm.Listen, c.Listen, h.Listen, g.Listen} {
+	for _, listen := range []func() error{operators.Load, adm.Listen, c.Listen, h.Listen, g.Listen} {
 		if err := listen(); err != nil {
 			return err
 		}
@@ -124,6 +130,7 @@ func Run(ctx context.Context, cfg Config, deps Deps) (err error) {
 		group.Add("reloads", lifecycle.Started(reloader.Run))
 	}
 	group.Add("admin", lifecycle.Started(adm.Run))
+	group.Add("console", lifecycle.Started(operators.Run))
 	topics := topicMaker{kafka: cfg.Cache.Kafka, topics: cfg.Topics, ready: ready, log: deps.Log}
 	group.Add("topics", topics.run)
 	group.Add("cache", lifecycle.Started(c.Run))
@@ -178,7 +185,7 @@ func (c *Config) connect(s *embedded.Servers) {
 // addresses lists every listener of the process.
 func addresses(adm *admin.Server, c *cache.Role, g *gateway.Role, s *embedded.Servers) []lifecycle.Address {
 	list := append(g.Addresses(), c.Addresses()...)
-	list = append(list, lifecycle.Address{What: "admin and dashboard", URL: "http://" + adm.Addr() + "/"})
+	list = append(list, lifecycle.Address{What: "admin and console", URL: "http://" + adm.Addr() + "/"})
 	if s.Origin != nil {
 		list = append(list, lifecycle.Address{What: "sample shop", URL: s.Origin.URL() + "/"})
 	}

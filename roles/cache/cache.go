@@ -7,14 +7,17 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
+	"eshop/pkg/admin"
 	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
 	"eshop/pkg/certificate"
 	"eshop/pkg/coalesce"
 	"eshop/pkg/credential"
+	"eshop/pkg/deadletter"
 	"eshop/pkg/degrade"
 	"eshop/pkg/docapi"
 	"eshop/pkg/invalidation"
@@ -141,9 +144,12 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		deps.Admin.AddSection("cache", r.status)
 		r.prewarm.serve(deps.Admin)
 		degrade.API{Client: r.degrader, State: &r.switches, Kinds: r.cat.KindNames()}.Serve(deps.Admin)
+		deadletter.New(deadletter.Config{Kafka: cfg.Kafka, Topic: cfg.TopicDead, Change: cfg.TopicChange},
+			deadletter.Deps{Session: r.zk, Producer: r.producer, Log: r.log}).Serve(deps.Admin)
 	}
 	r.server = &http.Server{
-		Handler:           docapi.NewHandler(docapi.HandlerConfig{Tokens: r.callers, Timeout: cfg.FillTimeout}, deps.Catalog, r),
+		Handler: withFleet(deps.Admin, r.cluster != nil,
+			docapi.NewHandler(docapi.HandlerConfig{Tokens: r.callers, Timeout: cfg.FillTimeout}, deps.Catalog, r)),
 		ReadHeaderTimeout: 5 * time.Second,
 		// A body that nobody needs and that never ends, too; but it also ends the
 		// context of a request that is still being answered.
@@ -154,6 +160,21 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		ErrorLog:       slog.NewLogLogger(deps.Log.Handler(), slog.LevelWarn),
 	}
 	return r, nil
+}
+
+// withFleet answers the consoles of other processes besides.
+func withFleet(adm *admin.Server, proven bool, documents http.Handler) http.Handler {
+	if adm == nil {
+		return documents
+	}
+	fleet := adm.Fleet(proven)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, admin.FleetPath+"/") {
+			fleet.ServeHTTP(w, r)
+			return
+		}
+		documents.ServeHTTP(w, r)
+	})
 }
 
 // Listen binds --cache.addr and reads the certificate. Requests are answered once

@@ -15,6 +15,7 @@
 //
 // and of pkg/degrade, where no role of the process has it yet:
 //
+//	GET /api/dead-letters?n=    the newest, with what was done about each; POST …/replay and …/discard
 //	POST, DELETE /api/degrade   set and end the switches; GET tells which are in effect here
 //
 // While the switch no-origin is on for a kind (degrade.go), nothing of it is

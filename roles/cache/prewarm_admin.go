@@ -84,6 +84,7 @@ const adminLimit = 5 * time.Second
 // the state of the one that is under way, in whatever process. GET answers with
 // the state of the latest. Both answer 503 while ZooKeeper is away.
 func (p *prewarm) serve(a *admin.Server) {
+	a.First("/api/prewarm")
 	a.HandleChange(http.MethodPost, "/api/prewarm", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), adminLimit)
 		defer cancel()

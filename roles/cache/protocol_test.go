@@ -152,18 +152,47 @@ func TestRevalidateAsksTheOrigin(t *testing.T) {
 }
 
 // TestHopelessDocumentGoesToTheDeadLetters: an origin that answers one document
-// badly for good must not hold up the messages behind it for ever.
+// badly for good must not hold up the messages behind it for ever. Once the shop is
+// mended an operator sends the message again, and the change is there.
 func TestHopelessDocumentGoesToTheDeadLetters(t *testing.T) {
+	var mended atomic.Bool
 	shopServer := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if mended.Load() {
+			fmt.Fprint(w, `{"id":63,"name":"mended"}`)
+			return
+		}
 		fmt.Fprint(w, "this is no JSON")
 	}))
 	defer shopServer.Close()
-	w := newWorld(t, 1, func(c *cache.Config) {
+	onBoth(t, 2, func(c *cache.Config) {
+		mended.Store(false)
 		c.Origin.BaseURL, c.AnnounceLimit = shopServer.URL, 200*time.Millisecond
+	}, func(t *testing.T, w *world) {
+		dead := w.collect(w.topic("dead"))
+		w.produce(`{"serviceId":"productInfoService","productId":63}`)
+		w.until("the dead letter", func() (bool, string) { return dead.len() == 1, fmt.Sprint(dead.len()) })
+		if code, text := w.admin(0, http.MethodGet, "/api/dead-letters"); code != http.StatusOK || !strings.Contains(text, `"open": 1`) || !strings.Contains(text, `"reason"`) {
+			t.Fatalf("GET /api/dead-letters: %d %s", code, text)
+		}
+		mended.Store(true)
+		if code, text := w.admin(0, http.MethodPost, "/api/dead-letters/replay?partition=0&offset=0"); code != http.StatusOK || !strings.Contains(text, `"replayed"`) {
+			t.Fatalf("replay: %d %s", code, text)
+		}
+		w.until("the change is applied", func() (bool, string) {
+			doc, err := w.store.Get(t.Context(), product(63), rediscluster.FromMaster)
+			return strings.Contains(string(doc.Body), "mended"), fmt.Sprint(doc.State, err)
+		})
+		for request, want := range map[string]int{
+			"replay?partition=0&offset=0": http.StatusConflict, "discard?partition=0&offset=9": http.StatusNotFound, "replay?partition=0": http.StatusBadRequest,
+		} {
+			if code, text := w.admin(1, http.MethodPost, "/api/dead-letters/"+request); code != want {
+				t.Errorf("%s by another process: %d %s, want %d", request, code, text, want)
+			}
+		}
+		if _, text := w.admin(1, http.MethodGet, "/api/dead-letters"); !strings.Contains(text, `"open": 0`) {
+			t.Errorf("another process says %s", text)
+		}
 	})
-	dead := w.collect(w.topic("dead"))
-	w.produce(`{"serviceId":"productInfoService","productId":63}`)
-	w.until("the dead letter", func() (bool, string) { return dead.len() == 1, fmt.Sprint(dead.len()) })
 }
 
 // TestProvisionalCopyOutranksNothing: what was pulled while Redis was away gives

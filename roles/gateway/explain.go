@@ -13,6 +13,7 @@ import (
 
 // mount adds this role's part to the admin API.
 func (r *Role) mount(a *admin.Server) {
+	r.fleet = newFleet(r, a)
 	a.Explain("gateway", r.explain)
 	a.Purge("gateway", r.l1.purge)
 	a.AddSection("gateway", func() any { return r.status() })

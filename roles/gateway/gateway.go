@@ -10,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/valyala/fasthttp"
+
 	"eshop/pkg/audit"
 	"eshop/pkg/catalog"
 	"eshop/pkg/certificate"
@@ -62,6 +64,7 @@ type Role struct {
 	overload *overload
 	gzips    sync.Pool // of writers: a new one takes 0.8 MB
 	tokens   *credential.Tokens
+	fleet    fasthttp.RequestHandler // answers the consoles of other processes; nil: none
 	// quickGzips compress what is sent once.
 	quickGzips sync.Pool
 	document   *page // that describes the API (openapi.go)

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/valyala/fasthttp"
 
+	"eshop/pkg/admin"
 	"eshop/pkg/admission"
 	"eshop/pkg/ring"
 )
@@ -33,6 +35,10 @@ func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
 	if string(head.RequestURI()) == peerPing {
 		ctx.Response.Header.Set(peerIDHeader, r.cfg.ID)
 		ctx.Response.SetStatusCode(fasthttp.StatusNoContent)
+		return
+	}
+	if r.fleet != nil && bytes.HasPrefix(head.RequestURI(), []byte(admin.FleetPath+"/")) {
+		r.fleet(ctx)
 		return
 	}
 	key, suffix, v := r.router.parse(head.RequestURI())

@@ -51,6 +51,9 @@ type conn struct {
 	reading  atomic.Bool
 	closing  atomic.Bool
 	answered atomic.Int64
+	// sending: what the server was given last may be the beginning of something
+	// longer, so a Close lingers.
+	sending atomic.Bool
 }
 
 // Read answers what it can and returns what it cannot. Unless everything passes
@@ -58,13 +61,10 @@ type conn struct {
 // answered all it was given and written that: no answer overtakes another.
 func (c *conn) Read(b []byte) (int, error) {
 	if c.passing {
-		switch {
-		case len(c.rest) > 0:
-			return c.takeRest(b), nil
-		case c.err != nil:
-			return 0, c.err
-		}
-		return c.Conn.Read(b)
+		c.sending.Store(false) // a Close while the server waits ends it at once
+		n, err := c.pass(b)
+		c.sending.Store(err == nil)
+		return n, err
 	}
 	c.reading.Store(true)
 	c.buf, c.filled, c.begun = b, c.takeRest(b), false
@@ -74,6 +74,16 @@ func (c *conn) Read(b []byte) (int, error) {
 	c.buf = nil
 	c.reading.Store(false)
 	return c.n, c.fail
+}
+
+func (c *conn) pass(b []byte) (int, error) {
+	switch {
+	case len(c.rest) > 0:
+		return c.takeRest(b), nil
+	case c.err != nil:
+		return 0, c.err
+	}
+	return c.Conn.Read(b)
 }
 
 func (c *conn) takeRest(b []byte) int {
@@ -110,6 +120,7 @@ func (c *conn) handle() bool {
 			return c.result(size, nil)
 		case v == unusual, c.filled == len(c.buf):
 			c.passing = true
+			c.sending.Store(true)
 			return c.result(c.filled, nil)
 		}
 		c.begun = c.begun && used == 0
@@ -306,6 +317,9 @@ const grace = 5 * time.Second
 // the wait for one is cut short.
 func (c *conn) Close() error {
 	if !c.reading.Load() {
+		if c.sending.Swap(false) {
+			c.linger()
+		}
 		return c.Conn.Close()
 	}
 	c.closing.Store(true)

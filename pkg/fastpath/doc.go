@@ -21,6 +21,7 @@
 //	request.go   Request: the look through a head
 //	answer.go    Answer: heads and bodies to be written together
 //	conn.go      the connection: Read, deadlines, Close
+//	linger.go    the end of a connection whose client still sends
 //	tls.go       what is different with TLS
 //	listener.go  Listen, Config
 package fastpath

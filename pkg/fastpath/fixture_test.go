@@ -104,7 +104,7 @@ func openWith(tb testing.TB, ca *lab.Authority, fast bool, change func(*fasthttp
 		s.client = ca.Client(tb)
 		l = tls.NewListener(l, &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair}, DynamicRecordSizingDisabled: true})
 	}
-	s.listener = fastpath.Listen(l, fastpath.Config{Answer: s.answer, IdleTimeout: s.server.IdleTimeout, ReadTimeout: s.server.ReadTimeout,
+	s.listener = fastpath.Listen(l, fastpath.Config{Answer: s.answer, IdleTimeout: s.server.IdleTimeout, ReadTimeout: s.server.ReadTimeout, Linger: 30 * time.Second,
 		WriteTimeout: s.server.WriteTimeout, HandshakeFailed: func(net.Addr, error) { s.failed.Add(1) }})
 	if fast {
 		l = s.listener

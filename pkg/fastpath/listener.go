@@ -20,6 +20,9 @@ type Config struct {
 	// what it answers. To save calls they may end a 64th part or a second early,
 	// whichever is shorter.
 	IdleTimeout, ReadTimeout, WriteTimeout time.Duration
+	// Linger bounds how long the end of a connection waits for a client that was
+	// refused before all that it sends was read (default 1 s).
+	Linger time.Duration
 	// HandshakeFailed is told of each connection on which TLS did not come about,
 	// before it is closed. nil: nobody is.
 	HandshakeFailed func(remote net.Addr, err error)
@@ -45,6 +48,9 @@ type work struct {
 
 // Listen returns l with its connections' simple requests answered.
 func Listen(l net.Listener, cfg Config) *Listener {
+	if cfg.Linger <= 0 {
+		cfg.Linger = time.Second
+	}
 	f := &Listener{Listener: l, cfg: cfg}
 	f.work.New = func() any { return &work{answer: NewAnswer()} }
 	return f

@@ -7,7 +7,9 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -80,6 +82,35 @@ func (s *source) hidden() bool {
 		}
 	}
 	return false
+}
+
+// listViolations looks at each doc.go that lists the files of its package: the list has all of them, tests excepted,
+// and none that is not there.
+func listViolations(files []*source) (found []string) {
+	list, name := regexp.MustCompile(`(?m)^\t\w+\.go\b|^# Files$|^Files:$`), regexp.MustCompile(`\b\w+\.go\b`)
+	for _, s := range files {
+		text := s.file.Doc.Text()
+		if path.Base(s.path) != "doc.go" || !list.MatchString(text) {
+			continue
+		}
+		named, there := name.FindAllString(text, -1), map[string]bool{}
+		for _, other := range files {
+			if other.dir == s.dir && other != s {
+				there[path.Base(other.path)] = other.test
+			}
+		}
+		for _, n := range slices.Compact(slices.Sorted(slices.Values(named))) {
+			if _, ok := there[n]; !ok {
+				found = append(found, s.path+": the list of files names "+n+", which is not there")
+			}
+		}
+		for _, n := range slices.Sorted(maps.Keys(there)) {
+			if !there[n] && !slices.Contains(named, n) {
+				found = append(found, s.path+": the list of files lacks "+n)
+			}
+		}
+	}
+	return found
 }
 
 // globals lists the package-level variables that can change while the program runs: those that some

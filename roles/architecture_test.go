@@ -171,7 +171,7 @@ func violations(files []*source) []string {
 			found = append(found, globals(packages[dir])...)
 		}
 	}
-	return found
+	return append(found, listViolations(files)...)
 }
 
 func initFunctions(s *source) []string {
@@ -263,6 +263,11 @@ func TestViolationsAreFound(t *testing.T) {
 	tree := fstest.MapFS{
 		"main.go":                   file("// Command x.\npackage main\nimport (\n_ \"eshop/roles\"\n_ \"eshop/pkg/ring\"\n)\n"),
 		"pinned.go":                 file("//go:build deps\n\npackage main\nimport _ \"github.com/IBM/sarama\"\n"),
+		"pkg/listed/doc.go":         file("// Package x is documented.\n//\n//\tthere.go     it\n//\tgone.go      was\n//\tthere_test.go tests it\npackage x\n"),
+		"pkg/listed/there.go":       file("package x\n"),
+		"pkg/listed/there_test.go":  file("package x\n"),
+		"pkg/listed/new.go":         file("package x\n"),
+		"pkg/listed/new_test.go":    file("package x\n"),
 		"roles/doc.go":              file(doc + "import (\n_ \"eshop/roles/all\"\n_ \"github.com/spf13/cobra\"\n)\n"),
 		"roles/all/all.go":          file(doc + "import (\n_ \"eshop/roles\"\n_ \"eshop/roles/cache\"\n_ \"eshop/pkg/embedded\"\n)\n"),
 		"roles/cache/cache.go":      file(doc + "import (\n_ \"eshop/roles/gateway\"\n_ \"eshop/roles/cache/inner\"\n_ \"github.com/spf13/cobra\"\n_ \"github.com/valyala/fasthttp\"\n_ \"github.com/prometheus/client_golang/prometheus\"\n)\n"),
@@ -320,6 +325,8 @@ func g(p *int) { count++; cache["a"] = *p }
 		"pkg/window/state.go:13: escaped is at package level and is changed by f",
 		"pkg/window/state.go:8: count is at package level and is changed by g",
 		"pkg/window/state.go:9: cache is at package level and is changed by g",
+		"pkg/listed/doc.go: the list of files names gone.go, which is not there",
+		"pkg/listed/doc.go: the list of files lacks new.go",
 	}
 	if diff := cmp.Diff(want, violations(files)); diff != "" {
 		t.Errorf("violations (-want +got):\n%s", diff)

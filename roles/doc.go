@@ -35,7 +35,8 @@
 //	command.go    a command with its flags, help and settings, on cobra
 //	settings.go   defines the flags, limits.go those against overload; clients.go checks them and makes the clients' configurations
 //	serve.go      one role with an admin listener as a process, of which a service manager is told
-//	all.go, gateway.go, cache.go, hotcount.go, publish.go, bootstrap.go, unit.go, version.go, health.go   one command each
+//	reload.go     which settings a running process takes over, and how it reads them anew
+//	all.go, gateway.go, cache.go, hotcount.go, publish.go, bootstrap.go, doctor.go, monitoring.go, unit.go, version.go, health.go   one command each
 //
 // The packages below: all composes the roles in one process, gateway, cache and hotcount are the roles,
 // fault holds the fault suite.

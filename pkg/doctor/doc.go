@@ -39,6 +39,6 @@
 //	kafka.go           brokers and groups; topics.go: the four topics
 //	zookeeper.go       servers, session, nodes
 //	origin.go          the shop's services
-//	own.go             settings and machine of the own processes
+//	own.go             settings and machine of the own processes; files_unix.go, files_other.go: open files
 //	canary.go          the way of a change, gone once
 package doctor

@@ -24,4 +24,5 @@
 //	linger.go    the end of a connection whose client still sends
 //	tls.go       what is different with TLS
 //	listener.go  Listen, Config
+//	raw_linux.go reads and writes that the scheduler is not told of; raw_other.go: none elsewhere
 package fastpath

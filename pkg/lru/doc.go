@@ -40,4 +40,6 @@
 //	index.go     finds entries without a lock
 //	ghosts.go    how often those were used that left
 //	reason.go    why an entry left
+//	resize.go    another size while it is in use
+//	metrics.go   what Prometheus sees of one or several
 package lru

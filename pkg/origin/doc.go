@@ -19,5 +19,6 @@
 //	http.go     the HTTP exchange: deadline, size limit, redirects
 //	answer.go   what counts as a document
 //	errors.go   typed errors
+//	limits.go   what of Config can be changed, and with it
 //	metrics.go  metrics
 package origin

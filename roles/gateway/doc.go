@@ -116,7 +116,8 @@
 // # Access log
 //
 // Each GET or HEAD request on the public listener that names a product counts once, at the
-// gateway that received it, however it is answered; what a peer asks does not
+// gateway that received it, however it is answered; a batch, unless it is refused as a
+// whole with 400, once for each product that it names. What a peer asks does not count
 // (accesslog.go). Modes:
 //
 //	counts   a hit raises a counter in its page, or in a map when there is no page (hits.go);
@@ -135,7 +136,8 @@
 //
 // In hits, exactly:
 //
-//	requests that name a product = eshop_accesslog_hits_total (in records that Kafka has)
+//	requests that name a product, a batch as one for each
+//	    = eshop_accesslog_hits_total (in records that Kafka has)
 //	    + eshop_accesslog_buffered_hits + eshop_accesslog_dropped_total, all reasons,
 //	    and with counts what was not swept yet
 //
@@ -213,11 +215,16 @@
 //	l1.go        the three LRUs                forward.go   the hop to the owner
 //	fetch.go     documents, the floor          peer.go      the listener for it
 //	hosts.go     the connections to peers      pipe.go      one of them, for many requests
-//	load.go      one load for each page        template.go  views, reload on change
+//	load.go      one load for each page        build.go     what a load does: documents, then the page
+//	outcome.go   how a request ends            template.go  views, reload on change
 //	refresh.go   bounded background work       render.go    what a template sees
 //	invalidate.go the bus, revalidation limit  explain.go   the admin API's part
 //	metrics.go   levels, counters, gauges      metrics_requests.go answers and their time, in shards
 //	addresses.go the listeners, for the start's report
+//	reload.go    settings that change while it runs
+//	batch.go     several products by one request
+//	batchquery.go what it asks for             batchwrite.go its answer
+//	batchhop.go  its hop to owners             openapi.go   what describes the API, openapi.json
 //	hot.go       which products are hot        hotforms.go  the forms of their pages
 //	hotkeep.go   their copies here             hotschedule.go the order of that work
 //	hotstatus.go what the admin API tells of it

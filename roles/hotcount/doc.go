@@ -110,4 +110,5 @@
 //	dashboard.go  the page /hot, which is in dashboard/
 //	status.go     the status page's section
 //	metrics.go    the metrics
+//	reload.go     nothing of Config is taken over while it runs
 package hotcount

@@ -32,5 +32,5 @@
 //	keys.go      which arguments of a command are keys; the slot of a key
 //	usage.go     the estimate of what is held, and which key was used longest ago
 //	cluster.go   CLUSTER and INFO
-//	snapshot.go  writing and reading the data directory
+//	snapshot.go  writing and reading the data directory; lock_unix.go, lock_other.go keep others from it
 package redis

@@ -159,14 +159,11 @@ func (r *Role) settleElsewhere(keys []pageKey, open []int, out []outcome) {
 			here = append(here, i)
 		}
 	}
-	var owners sync.WaitGroup
-	for owner, theirs := range byOwner {
-		owners.Go(func() {
-			r.settleLoaded(keys, r.settleForwarded(keys, theirs, out, owner), out, r.cfg.WaitTimeout, false)
-		})
-	}
-	r.settleLoaded(keys, here, out, r.cfg.WaitTimeout, false)
-	owners.Wait()
+	load := func(open []int) { r.settleLoaded(keys, open, out, r.cfg.WaitTimeout, false) }
+	var loads sync.WaitGroup
+	loads.Go(func() { load(here) })
+	r.askOwners(keys, byOwner, out, load)
+	loads.Wait()
 }
 
 // settleLoaded loads pages here, as serveLoaded does for one.
@@ -181,6 +178,8 @@ func (r *Role) settleLoaded(keys []pageKey, open []int, out []outcome, wait time
 	}
 	ctx, cancel := context.WithTimeout(r.base, wait)
 	defer cancel()
+	// A hot page was not asked of its owner, who may still have it.
+	failed, theirs := make(map[int]error), make(map[ring.Member][]int)
 	for n, l := range r.loadMany(ctx, pick(keys, open)) {
 		i := open[n]
 		now := time.Now()
@@ -188,14 +187,31 @@ func (r *Role) settleLoaded(keys []pageKey, open []int, out []outcome, wait time
 		if out[i], ok = r.keptBetter(keys[i], l.answer, l.err, now, peer); ok {
 			continue
 		}
-		// A hot page was not asked of its owner, who may still have it.
 		if l.err != nil && !peer && r.hot.has(keys[i]) {
-			if owner, elsewhere := r.remoteOwner(keys[i]); elsewhere && len(r.settleForwarded(keys, []int{i}, out, owner)) == 0 {
+			if owner, elsewhere := r.remoteOwner(keys[i]); elsewhere {
+				failed[i], theirs[owner] = l.err, append(theirs[owner], i)
 				continue
 			}
 		}
 		out[i] = r.judgeLoaded(keys[i], l.answer, l.err, reasons[n], now, peer)
 	}
+	r.askOwners(keys, theirs, out, func(left []int) {
+		now := time.Now()
+		for _, i := range left {
+			out[i] = r.judgeLoaded(keys[i], nil, failed[i], r.forwardReason(keys[i], now), now, peer)
+		}
+	})
+}
+
+// askOwners asks each owner for what it owns, by one hop, and all of them at the
+// same time: it takes as long as the slowest of them. What an owner does not have
+// is handed to otherwise, which may be called for several owners at once.
+func (r *Role) askOwners(keys []pageKey, theirs map[ring.Member][]int, out []outcome, otherwise func(left []int)) {
+	var owners sync.WaitGroup
+	for owner, open := range theirs {
+		owners.Go(func() { otherwise(r.settleForwarded(keys, open, out, owner)) })
+	}
+	owners.Wait()
 }
 
 // isAbsent reports whether the product does not exist.

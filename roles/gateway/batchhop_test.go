@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/valyala/fasthttp"
 
@@ -161,6 +162,42 @@ func TestBatchOfHotProducts(t *testing.T) {
 	}
 	if status := header(a.get(t, productsPath+"?ids=1,2"), "Cache-Status"); !strings.HasPrefix(status, "eshop; hit; ") {
 		t.Errorf("Cache-Status = %s", status)
+	}
+}
+
+// Hot products that cannot be had here are asked of their owners: of each by one hop,
+// and of all at the same time. What they do not have either cannot be had.
+func TestBatchOfHotProductsFallsBackToOwners(t *testing.T) {
+	a, b := stockedPair(t, "gw-2")
+	_, c := stockedPair(t, "gw-2")
+	owners := ring.New([]ring.Member{{ID: "gw-2", Addr: b.addr}, {ID: "gw-3", Addr: c.addr}}, 0)
+	a.peers.ring.Store(owners)
+	view := hotlist.View{Hot: map[int64]hotlist.Key{}}
+	for id := int64(1); id <= 31; id++ {
+		view.Hot[id] = hotlist.Key{ID: id}
+	}
+	a.hot.take(&view)
+	a.redis.fail(true)
+	a.cache.setDown(true)
+	b.cache.setDown(true) // product 31 is in no Redis
+	c.cache.setDown(true)
+	var asked sync.WaitGroup // an owner answers once the other was asked too
+	asked.Add(2)
+	for _, g := range []*rig{a, b, c} {
+		g.cfg.PeerTimeout = 20 * time.Second
+	}
+	for _, g := range []*rig{b, c} {
+		came := sync.OnceFunc(asked.Done)
+		g.redis.before = func([]catalog.Key) { came(); asked.Wait() }
+	}
+	ctx := a.get(t, productsPath+"?ids="+upTo(31))
+	for _, e := range readBatch(t, ctx).Products {
+		if want := map[bool]string{true: entryUnavailable, false: entryFound}[e.ID == "31"]; e.Status != want {
+			t.Errorf("product %s is %s, want %s", e.ID, e.Status, want)
+		}
+	}
+	if n := counter(t, a.metrics.forwarded); n != 2 || !strings.Contains(header(ctx, "Cache-Status"), "; peer=30; ") {
+		t.Errorf("%v hops, Cache-Status = %s; want two hops for 30 products", n, header(ctx, "Cache-Status"))
 	}
 }
 

@@ -36,6 +36,7 @@ var scenarios = []struct {
 	{"values of the replaced system", scenarioOldValues},
 	{"a missing shop", scenarioMissingShop},
 	{"a hot product turns hot, changes and cools everywhere", scenarioHot},
+	{"a product of batches turns hot everywhere", scenarioHotBatch},
 	{"a degrade switch", scenarioDegrade},
 }
 

@@ -67,3 +67,39 @@ func scenarioHot(t *testing.T, f *fleet) {
 		t.Errorf("%d gateways ask the owner of a product that has cooled, want all but the owner, %d", others, len(f.gateways)-1)
 	}
 }
+
+// scenarioHotBatch: a product that is asked for through batches alone, at one gateway, turns hot at all of them; those
+// that are asked for beside it, each now and then, do not.
+func scenarioHotBatch(t *testing.T, f *fleet) {
+	const id, others = 950, 100
+	batches := 0
+	f.until("a copy of its own at every gateway", func() (bool, string) {
+		for range 20 {
+			ids := fmt.Sprint(id)
+			for n := range 2 {
+				ids += fmt.Sprintf(",%d", id+1+(2*batches+n)%others)
+			}
+			batches++
+			if a := f.get(f.gateways[0], "/api/v1/products?ids="+ids); a.status != http.StatusOK || strings.Contains(a.body, "unavailable") {
+				t.Fatalf("batch %s: %d %.600s", ids, a.status, a.body)
+			}
+		}
+		var said []string
+		own := 0
+		for _, g := range f.gateways {
+			status := f.get(g, fmt.Sprintf("/api/v1/products?ids=%d", id)).header.Get("Cache-Status")
+			if said = append(said, status); strings.Contains(status, "; l1=1;") {
+				own++
+			}
+		}
+		return own == len(f.gateways), fmt.Sprint(batches, " batches: ", said)
+	})
+	for _, g := range f.gateways {
+		if _, hot := hitHere(f.get(g, page(id))); !hot {
+			t.Errorf("%s does not hold it to be hot", g)
+		}
+		if _, hot := hitHere(f.get(g, page(id+1))); hot {
+			t.Errorf("%s holds one of the others to be hot", g)
+		}
+	}
+}

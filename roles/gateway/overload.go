@@ -197,6 +197,12 @@ type gatedStore struct {
 }
 
 // GetMany is store's; every key fails when there is no room for the call.
+//
+// A call takes one place, however many keys it has. Those of one node travel in
+// one pipeline: a hundred keep the place some six times as long as the two of a
+// page (pkg/rediscluster, BenchmarkStore), and it is by the time places are kept
+// that the gate finds Redis pressed. What all calls together ask for is bounded by
+// Limits.Waiting, which counts pages and not requests.
 func (s gatedStore) GetMany(ctx context.Context, keys []catalog.Key, from rediscluster.From) []rediscluster.Result {
 	pass, err := s.gate.Enter(ctx)
 	if err != nil {
@@ -227,6 +233,12 @@ func (s gatedSource) Get(ctx context.Context, req docapi.Request) (docapi.Reply,
 }
 
 // GetMany is source's; every request fails when there is no room for the call.
+//
+// It takes one place too: what is scarce behind this gate is the origin, and for
+// that each document needs a place of its own at the cache role, whose gate it
+// meets there whether it comes alone or with others (roles/cache, overload.go). To
+// take a place for each here as well would refuse batches of which the cache role
+// has every document in memory or in Redis, one request for each of its processes.
 func (s gatedSource) GetMany(ctx context.Context, reqs []docapi.Request) []docapi.Result {
 	pass, err := s.gate.Enter(ctx)
 	if err != nil {

@@ -17,7 +17,7 @@ func reloadable() []string {
 		"gateway.l1-bytes", "gateway.template", "gateway.max-staleness", "gateway.soft-ttl", "gateway.audit",
 		"gateway.access-log", // but for its mode
 		"gateway.access-log-redact", "gateway.access-log-client",
-		"gateway.connections", "gateway.connections-per-address", "gateway.waiting",
+		"gateway.connections", "gateway.connections-per-address", "gateway.waiting", "gateway.batch-ids", "gateway.batch-bytes",
 		"gateway.unknown-rate", "gateway.unknown-burst", "gateway.trusted-proxies", "gateway.client-header",
 		"cache.l1-bytes", "cache.redis-ttl", "cache.refresh", "cache.audit", "cache.unknown-rate",
 		"origin.timeout", "origin.concurrency",

@@ -242,6 +242,8 @@ func effects(h *reloading, log <-chan string) []effect {
 			}
 			return want(strings.Contains(resp.Header.Get("Cache-Status"), "refused: waiting"), "%s, Cache-Status %s", resp.Status, resp.Header.Get("Cache-Status"))
 		}},
+		{setting: "gateway.batch-ids", to: "2", see: batchesOfTwo},
+		{setting: "gateway.batch-bytes", to: "64KiB", see: batchIsCut},
 		{setting: "gateway.unknown-rate", to: "100000", see: oneStranger},
 		{setting: "gateway.unknown-burst", to: "500", see: oneStranger},
 		{setting: "gateway.trusted-proxies", to: "10.0.0.0/8", see: eachItsOwn("X-Forwarded-For", "%s", false)},

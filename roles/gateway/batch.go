@@ -32,7 +32,7 @@ func (r *Role) serveAPI(ctx *fasthttp.RequestCtx, start time.Time) (from layer, 
 // from elsewhere is asked for together: a hop to each owner, a read of Redis, a
 // call to each cache process.
 func (r *Role) serveBatch(ctx *fasthttp.RequestCtx, query []byte, start time.Time) (layer, int) {
-	b, bad := r.router.parseBatch(query, r.cfg.Limits.BatchIDs)
+	b, bad := r.router.parseBatch(query, r.live.batches.Load().ids)
 	if bad != nil {
 		return layerNone, r.writeProblem(ctx, *bad, nil)
 	}

@@ -124,11 +124,11 @@ func (r *Role) servePeerBatch(ctx *fasthttp.RequestCtx, query []byte, start time
 	one := new(fasthttp.RequestCtx)
 	var body bytes.Buffer
 	w := bufio.NewWriterSize(&body, pageBuffer)
-	now := time.Now()
+	now, most := time.Now(), r.live.batches.Load().bytes
 	for i, key := range b.keys {
 		one.Response.Reset()
 		o := &out[i]
-		if size := body.Len() + w.Buffered(); o.page != nil && size > 0 && size+len(o.page.plain.body) > r.cfg.Limits.BatchBytes {
+		if size := body.Len() + w.Buffered(); o.page != nil && size > 0 && size+len(o.page.plain.body) > most {
 			o = &outcome{from: layerNone, code: fasthttp.StatusServiceUnavailable, retry: time.Second, status: cacheStatus{owner: r.id, fwd: "uri-miss", peer: true}}
 		}
 		r.write(one, key, o, now)

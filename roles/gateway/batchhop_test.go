@@ -142,7 +142,7 @@ func TestBatchWithoutItsOwner(t *testing.T) {
 	})
 	t.Run("cuts off", func(t *testing.T) {
 		a, b := stockedPair(t, "gw-2")
-		b.cfg.Limits.BatchBytes = 1000
+		b.live.batches.Store(&batches{ids: defaultBatchIDs, bytes: 1000})
 		if got := readBatch(t, a.get(t, ids)); got.Partial {
 			t.Errorf("got %+v", got)
 		}

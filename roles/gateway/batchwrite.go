@@ -100,7 +100,7 @@ type summary struct {
 func (r *Role) sumUp(b *batch, out []outcome, now time.Time) ([]facts, summary) {
 	all := make([]facts, len(b.entries))
 	s := summary{statuses: map[string]int{}, keep: true, unknown: true}
-	size, first := 0, true
+	size, first, most := 0, true, r.live.batches.Load().bytes
 	for i, e := range b.entries {
 		f := &all[i]
 		if e.at < 0 {
@@ -110,7 +110,7 @@ func (r *Role) sumUp(b *batch, out []outcome, now time.Time) ([]facts, summary) 
 		}
 		o := &out[e.at]
 		*f = o.facts(now)
-		if size > 0 && size+len(f.body) > r.cfg.Limits.BatchBytes {
+		if size > 0 && size+len(f.body) > most {
 			*f = facts{status: entryUnavailable, detail: "It does not fit into this answer: ask for it in another one.", retry: time.Second}
 		}
 		size += len(f.body)

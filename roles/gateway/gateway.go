@@ -67,7 +67,6 @@ type Role struct {
 	fleet    fasthttp.RequestHandler // answers the consoles of other processes; nil: none
 	// quickGzips compress what is sent once.
 	quickGzips sync.Pool
-	document   *page // that describes the API (openapi.go)
 
 	// trusted is until when the bus vouches for copies (coherence.Until): a time and
 	// not a mark that is set when it has passed, for a process that was stopped
@@ -194,9 +193,11 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 	if r.metrics, err = newMetrics(r, deps.Registry); err != nil {
 		return nil, err
 	}
-	if r.document, err = r.newDocument(); err != nil {
+	batches, err := r.newBatches(&r.cfg.Limits)
+	if err != nil {
 		return nil, err
 	}
+	r.live.batches.Store(batches)
 	r.views, err = newViews(r.cat, cfg.Template, r.log, func(ok bool) {
 		if ok {
 			r.metrics.templateLoads.Inc()

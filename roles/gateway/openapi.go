@@ -17,8 +17,8 @@ var openAPI []byte
 const documentIDs = `"maxItems": %d`
 
 // newDocument makes what is served of the document: a page of no product.
-func (r *Role) newDocument() (*page, error) {
-	from, to := fmt.Appendf(nil, documentIDs, defaultBatchIDs), fmt.Appendf(nil, documentIDs, r.cfg.Limits.BatchIDs)
+func (r *Role) newDocument(ids int) (*page, error) {
+	from, to := fmt.Appendf(nil, documentIDs, defaultBatchIDs), fmt.Appendf(nil, documentIDs, ids)
 	if bytes.Count(openAPI, from) != 1 {
 		return nil, fmt.Errorf("openapi.json does not say once %s", from)
 	}
@@ -28,8 +28,9 @@ func (r *Role) newDocument() (*page, error) {
 // serveDocument answers with the document.
 func (r *Role) serveDocument(ctx *fasthttp.RequestCtx) int {
 	h, head := &ctx.Response.Header, &ctx.Request.Header
-	f := &r.document.plain
-	if zipped := &r.document.gzip; zipped.body != nil && acceptsGzip(head.Peek(fasthttp.HeaderAcceptEncoding)) {
+	document := r.live.batches.Load().document
+	f := &document.plain
+	if zipped := &document.gzip; zipped.body != nil && acceptsGzip(head.Peek(fasthttp.HeaderAcceptEncoding)) {
 		f = zipped
 	}
 	h.SetCanonical(r.headers.vary, r.headers.varyEncoding)
@@ -39,7 +40,7 @@ func (r *Role) serveDocument(ctx *fasthttp.RequestCtx) int {
 		ctx.Response.SetStatusCode(fasthttp.StatusNotModified)
 		return fasthttp.StatusNotModified
 	}
-	if f == &r.document.gzip {
+	if f == &document.gzip {
 		h.SetContentEncodingBytes(r.headers.gzip)
 	}
 	h.SetCanonical(r.headers.nosniff, r.headers.no)

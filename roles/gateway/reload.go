@@ -15,6 +15,18 @@ import (
 type adjustable struct {
 	staleness atomic.Int64 // Config.MaxStaleness
 	ttls      atomic.Pointer[ttls]
+	batches   atomic.Pointer[batches]
+}
+
+// batches are the bounds of batches, and the document that tells clients the first of them (openapi.go).
+type batches struct {
+	ids, bytes int
+	document   *page
+}
+
+func (r *Role) newBatches(l *Limits) (*batches, error) {
+	document, err := r.newDocument(l.BatchIDs)
+	return &batches{ids: l.BatchIDs, bytes: l.BatchBytes, document: document}, err
 }
 
 // ttls are the soft TTLs: that of kinds which have none of their own, and the others.
@@ -55,7 +67,7 @@ func (c Config) Validate() error { return c.complete() }
 //	SoftTTLMin, SoftTTLMax, kinds' for copies made from now on
 //	MaxStaleness, Audit            at once
 //	Template                       at once: pages are rendered anew when they are asked for
-//	Limits of clients              for connections and requests to come; those there are stay
+//	Limits of clients, of batches  for connections and requests to come; those there are stay
 //	AccessLog but for its mode     for requests to come
 //	ClusterToken                   at once
 //
@@ -75,11 +87,13 @@ func (r *Role) Reload(next Config, cat *catalog.Catalog) (reload.Prepared, error
 	}
 	moved, err := r.views.move(next.Template)
 	hops, wrong := newHops(&next.Limits)
-	if err = errors.Join(err, wrong); err != nil {
+	batches, unfit := r.newBatches(&next.Limits)
+	if err = errors.Join(err, wrong, unfit); err != nil {
 		return reload.Prepared{}, fmt.Errorf("reload the settings of the gateway: %w", err)
 	}
 	return reload.Prepared{Held: held, Apply: func() {
 		r.live.set(&next, cat)
+		r.live.batches.Store(batches)
 		r.tokens.Set(next.ClusterToken)
 		if r.subscriber != nil {
 			r.subscriber.SetMaxStaleness(next.MaxStaleness)

@@ -219,6 +219,7 @@
 //	outcome.go   how a request ends            template.go  views, reload on change
 //	refresh.go   bounded background work       render.go    what a template sees
 //	invalidate.go the bus, revalidation limit  explain.go   the admin API's part
+//	fleet.go     what the consoles of other processes ask
 //	metrics.go   levels, counters, gauges      metrics_requests.go answers and their time, in shards
 //	addresses.go the listeners, for the start's report
 //	reload.go    settings that change while it runs

@@ -71,7 +71,7 @@ func scenarioHot(t *testing.T, f *fleet) {
 // scenarioHotBatch: a product that is asked for through batches alone, at one gateway, turns hot at all of them; those
 // that are asked for beside it, each now and then, do not.
 func scenarioHotBatch(t *testing.T, f *fleet) {
-	const id, others = 950, 100
+	const id, others = 850, 100 // of the thousand that there are
 	batches := 0
 	f.until("a copy of its own at every gateway", func() (bool, string) {
 		for range 20 {

@@ -49,7 +49,12 @@ type Deps struct {
 type Box struct {
 	cfg Config
 	Deps
+	looks chan struct{} // of those under way
 }
+
+// maxLooks is how many looks there are at a time; others wait. Each has its own
+// connections to the brokers, and up to 8 MiB of records.
+const maxLooks = 2
 
 // New does no I/O.
 func New(cfg Config, deps Deps) *Box {
@@ -57,7 +62,7 @@ func New(cfg Config, deps Deps) *Box {
 		deps.Log = slog.New(slog.DiscardHandler)
 	}
 	cfg.Kafka.ClientID = "eshop-dead-letters"
-	return &Box{cfg: cfg, Deps: deps}
+	return &Box{cfg: cfg, Deps: deps, looks: make(chan struct{}, maxLooks)}
 }
 
 // Letter is a dead letter.
@@ -91,7 +96,7 @@ var (
 // List returns the newest n letters of every partition.
 func (b *Box) List(ctx context.Context, n int) (Listing, error) {
 	l := Listing{Topic: b.cfg.Topic, Letters: []Letter{}}
-	spans, records, err := kafka.LookAt(ctx, b.cfg.Kafka, kafka.Look{Topic: b.cfg.Topic, Partition: -1, Max: n})
+	spans, records, err := b.lookAt(ctx, kafka.Look{Topic: b.cfg.Topic, Partition: -1, Max: n})
 	if err != nil {
 		return l, fmt.Errorf("look at the dead letters: %w", err)
 	}
@@ -178,9 +183,19 @@ func (b *Box) Discard(ctx context.Context, partition int32, from, through int64,
 	return through - from + 1, nil
 }
 
+func (b *Box) lookAt(ctx context.Context, look kafka.Look) ([]kafka.Span, []kafka.Record, error) {
+	select {
+	case b.looks <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, fmt.Errorf("wait for %d other looks to end: %w", maxLooks, context.Cause(ctx))
+	}
+	defer func() { <-b.looks }()
+	return kafka.LookAt(ctx, b.cfg.Kafka, look)
+}
+
 // one reads one letter.
 func (b *Box) one(ctx context.Context, partition int32, offset int64) ([]kafka.Span, Letter, error) {
-	spans, records, err := kafka.LookAt(ctx, b.cfg.Kafka, kafka.Look{Topic: b.cfg.Topic, Partition: partition, From: offset, Max: 1})
+	spans, records, err := b.lookAt(ctx, kafka.Look{Topic: b.cfg.Topic, Partition: partition, From: offset, Max: 1})
 	if err != nil {
 		return nil, Letter{}, fmt.Errorf("look at the dead letter %d of partition %d: %w", offset, partition, err)
 	}

@@ -173,7 +173,7 @@ func consoleOfAFleet(t *testing.T, secrets ...string) {
 	gateway.stop()
 	const five = "gateway a ready, cache a ready, cache b ready, hotcount a ready, hotcount b ready"
 	c.until("a gateway has left", as(five))
-	c.ghosts(zk, cache.addresses["cache"])
+	c.ghosts(zk, admins["all"])
 }
 
 // ghosts are listed where nobody listens, and where somebody else does.

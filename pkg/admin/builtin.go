@@ -26,7 +26,14 @@ func (s *Server) builtin() {
 		MaxRequestsInFlight: 4,
 		ErrorHandling:       promhttp.ContinueOnError,
 	}), true)
-	s.mux.Handle(FleetPath+"/", s.Fleet(false))
+	fleet := s.Fleet(false)
+	s.mux.HandleFunc(FleetPath+"/", func(w http.ResponseWriter, r *http.Request) {
+		if (r.Method == http.MethodGet || r.Method == http.MethodHead) && overLoopback(r) { // as all reads here
+			s.API().ServeHTTP(whole{w}, r)
+			return
+		}
+		fleet.ServeHTTP(w, r)
+	})
 	s.read(pprofPath, bounded(pprof.Index), false)
 	s.read(pprofPath+"cmdline", http.HandlerFunc(pprof.Cmdline), false)
 	s.read(pprofPath+"symbol", http.HandlerFunc(pprof.Symbol), false)

@@ -28,7 +28,7 @@ const (
 // Fleet answers what is registered below /api/ to other processes of the fleet, for a listener of a
 // role that they can reach. The requests must carry the cluster token, if there is one; if there is none
 // they must come from this machine, unless the listener is proven: it lets in nobody but the fleet by
-// itself, by certificates. A change must be signed besides, with the admin token. Introduce does both for
+// itself, by certificates. (On this listener reads over loopback need nothing, here as elsewhere.) A change must be signed besides, with the admin token. Introduce does both for
 // the one who asks. So nobody who cannot change anything here can by way of another process, and no admin
 // token is ever sent.
 func (s *Server) Fleet(proven bool) http.Handler {

@@ -33,7 +33,13 @@ func TestFleet(t *testing.T) {
 		s.HandleChange(http.MethodPost, "/api/name", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, "changed by "+admin.Author(r)) }))
 	}
 	bare := running(t, admin.Config{Token: token}, admin.Deps{}, prepare)
-	guarded := running(t, admin.Config{Token: token, ClusterToken: "cluster"}, admin.Deps{}, prepare)
+	var internal string // a listener of a role in the same process
+	guarded := running(t, admin.Config{Token: token, ClusterToken: "cluster"}, admin.Deps{}, func(s *admin.Server) {
+		prepare(s)
+		role := httptest.NewServer(s.Fleet(false))
+		t.Cleanup(role.Close)
+		internal = role.Listener.Addr().String()
+	})
 	tokenless := running(t, admin.Config{}, admin.Deps{}, prepare)
 	with := func(h map[string]string, more ...string) map[string]string {
 		out := map[string]string{}
@@ -58,9 +64,13 @@ func TestFleet(t *testing.T) {
 	}{
 		{"read on the same machine", http.MethodGet, bare, "/api/name?who=me", nil, 200, "read by me"},
 		{"read by a rebound name", http.MethodGet, bare, "/api/name", map[string]string{"Host": "evil.example"}, 421, ""},
-		{"read without the cluster token", http.MethodGet, guarded, "/api/name", nil, 401, "cluster token"},
-		{"read with a wrong one", http.MethodGet, guarded, "/api/name", map[string]string{"Authorization": "Bearer " + token}, 401, "cluster token"},
-		{"read with the cluster token", http.MethodGet, guarded, "/api/name?who=x", map[string]string{"Authorization": "Bearer cluster"}, 200, "read by x"},
+		{"read on the same machine where there is a cluster token", http.MethodGet, guarded, "/api/name?who=me", nil, 200, "read by me"},
+		{"a stream there", http.MethodGet, guarded, "/api/stream", nil, 501, ""},
+		{"read there by a rebound name", http.MethodGet, guarded, "/api/name", map[string]string{"Host": "evil.example"}, 421, ""},
+		{"read without the cluster token", http.MethodGet, internal, "/api/name", nil, 401, "cluster token"},
+		{"change there without it", http.MethodPost, internal, "/api/name?id=1", good, 401, "cluster token"},
+		{"read with a wrong one", http.MethodGet, internal, "/api/name", map[string]string{"Authorization": "Bearer " + token}, 401, "cluster token"},
+		{"read with the cluster token", http.MethodGet, internal, "/api/name?who=x", map[string]string{"Authorization": "Bearer cluster"}, 200, "read by x"},
 		{"what is not in the API", http.MethodGet, bare, "/secret", nil, 404, ""},
 		{"profiles", http.MethodGet, bare, "/debug/pprof/", nil, 404, ""},
 		{"a stream", http.MethodGet, bare, "/api/stream", nil, 501, ""},

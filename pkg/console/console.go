@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -77,6 +78,7 @@ type Console struct {
 	listed map[string]map[Member]string // role to its members and their addresses
 	silent map[string]bool              // addresses that did not answer the last look
 	last   *View
+	lastAt time.Time // when it was made, by a clock that is not set back
 }
 
 // New makes the page and its API on the admin listener; it does no I/O. What
@@ -130,6 +132,13 @@ type listing struct {
 	Addr string `json:"addr"`
 }
 
+// isAddress reports whether a text is a host and a port and nothing else: with a
+// path, say, whoever may write a node could choose what is asked, and signed.
+func isAddress(text string) bool {
+	u, err := url.Parse("http://" + text + "/")
+	return err == nil && u.Host == text && u.Hostname() != "" && u.Port() != ""
+}
+
 // followMembers watches who there is. A hotcount process has no listener but the
 // admin one, and nobody else lists it.
 func (c *Console) followMembers(ctx context.Context) error {
@@ -152,7 +161,7 @@ func (c *Console) followMembers(ctx context.Context) error {
 			members := map[Member]string{}
 			for name, data := range nodes {
 				var l listing
-				if err := json.Unmarshal(data, &l); err != nil || l.ID == "" || l.Addr == "" {
+				if err := json.Unmarshal(data, &l); err != nil || l.ID == "" || !isAddress(l.Addr) {
 					c.log.Warn("a member's node is unreadable and left out", "node", name)
 					continue
 				}

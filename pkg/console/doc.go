@@ -12,9 +12,11 @@
 // so on another machine it shows as silent unless --hotcount.admin-addr can be
 // reached. Who does not answer within two seconds, and why, is shown.
 //
-// Reads need the cluster token, where there is one. A change is made by whoever
+// Reads need the cluster token, where there is one, but for those of a hotcount
+// process over loopback. An admin listener has no TLS: to one on another machine the
+// cluster token travels in the clear, even in a fleet that has certificates. A change is made by whoever
 // has the admin token of the process with the page; what it passes on to others is
-// signed with it (admin.SignChange), so the fleet needs one admin token for all.
+// signed with it (admin.Server.Introduce), so the fleet needs one admin token for all.
 // Nothing is passed on twice.
 //
 // # What there is to see

@@ -164,7 +164,7 @@ func TestMergeAddsProcesses(t *testing.T) {
 			t.Errorf("%s: got %s, want %s", name, got, want)
 		}
 	}
-	if since, none := s.leaderless(now); !none || since != end-5000 {
+	if since, none := s.leaderless(); !none || since != end-5000 {
 		t.Errorf("without a leader: got %d %v, want since %d", since, none, end-5000)
 	}
 	if got := s.From + int64(samples-1)*s.Step; got != end {
@@ -184,7 +184,7 @@ func TestFindings(t *testing.T) {
 	all := []*peer{a, b, c}
 	s := merge(all, now)
 	var got []string
-	for _, f := range find(all, all, s, now) {
+	for _, f := range find(all, all, s) {
 		got = append(got, fmt.Sprintf("%s %s since %d: %s", f.Severity, f.Alert, f.Since, strings.Join(f.Members, "; ")))
 	}
 	want := []string{"page NoAnswer since 300: cache c; hotcount c", "page EshopBusBehind since 700: gateway a; gateway b", "ticket EshopSlow since 500: gateway a"}

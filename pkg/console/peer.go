@@ -170,15 +170,21 @@ func (p *peer) heard(r Report, err error, now time.Time) {
 // for it.
 func (c *Console) call(ctx context.Context, p *peer, method, target, author string) (int, []byte, error) {
 	scheme, host := c.cluster.Scheme(), cmp.Or(p.addr, "localhost")
-	if !slices.ContainsFunc(p.members, func(m Member) bool { return m.Role != roleHotcount }) {
-		scheme = "http" // it is asked on its admin listener
+	onAdmin := !slices.ContainsFunc(p.members, func(m Member) bool { return m.Role != roleHotcount })
+	if onAdmin {
+		scheme = "http"
 	}
 	r, err := http.NewRequestWithContext(ctx, method, scheme+"://"+host+admin.FleetPath+target, nil)
 	if err != nil {
 		return 0, nil, fmt.Errorf("ask %s: %w", names(p.members), err)
 	}
 	r.Header.Set(relayHeader, "1")
-	c.admin.Introduce(r, author)
+	// Over loopback an admin listener lets everybody read. But a member of another
+	// machine may be listed with a loopback address, too, and whoever listens there on
+	// this one must not be shown the token.
+	if !onAdmin || method != http.MethodGet || !membership.OnLoopback(p.addr) {
+		c.admin.Introduce(r, author)
+	}
 	if p.here {
 		return c.callHere(r)
 	}

@@ -99,7 +99,7 @@ func merge(peers []*peer, now time.Time) Series {
 
 // leaderless reports whether the processes that were heard have had no leader of
 // the bus in the last value, and since when.
-func (s Series) leaderless(now time.Time) (since int64, none bool) {
+func (s Series) leaderless() (since int64, none bool) {
 	l := s.Lines["leader"]
 	for i := len(l) - 1; i >= 0 && l[i] == 0; i-- {
 		since, none = s.From+int64(i)*s.Step, true

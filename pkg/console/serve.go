@@ -114,13 +114,13 @@ func (c *Console) everywhere(method, path string) http.Handler {
 		peers, _ := c.targets()
 		peers = slices.DeleteFunc(peers, func(p *peer) bool { return !p.has([]string{roleGateway, roleCache}) })
 		var mu sync.Mutex
-		said, worst := []saying{}, 0
+		said, wrong := []saying{}, 0
 		c.each(peers, func(p *peer) {
 			one := saying{Members: p.members, Here: p.here}
 			asking, cancel := context.WithTimeout(ctx, 2*askLimit)
 			defer cancel()
 			code, body, err := c.call(asking, p, method, path+"?"+r.URL.RawQuery, admin.Author(r))
-			if err == nil && code != http.StatusOK {
+			if err == nil && (code != http.StatusOK || !json.Valid(body)) {
 				err = refusal(code, body)
 			}
 			if err != nil {
@@ -132,15 +132,15 @@ func (c *Console) everywhere(method, path string) http.Handler {
 			defer mu.Unlock()
 			said = append(said, one)
 			if code == http.StatusBadRequest {
-				worst = code // all would say so
+				wrong++
 			}
 		})
 		slices.SortFunc(said, func(a, b saying) int { return slices.Compare(roleIDs(a.Members), roleIDs(b.Members)) })
 		switch {
-		case worst != 0:
-			admin.Refuse(w, worst, said[0].Error)
 		case len(said) == 0:
 			admin.Refuse(w, http.StatusServiceUnavailable, "ZooKeeper lists no gateway and no cache process, or is not known yet")
+		case wrong == len(said): // one alone may be configured otherwise, and the others have done it
+			admin.Refuse(w, http.StatusBadRequest, said[0].Error)
 		default:
 			admin.Answer(w, http.StatusOK, map[string]any{"processes": said})
 		}
@@ -178,11 +178,13 @@ func (c *Console) relay(of []string) http.Handler {
 			var code int
 			var body []byte
 			if code, body, err = c.call(ctx, p, r.Method, r.URL.RequestURI(), admin.Author(r)); err == nil {
-				w.Header().Set("Content-Type", "application/json")
+				// What is not of the API is another listener's, or a refusal of this
+				// process: 401 would have the operator's own token thrown away.
 				if !json.Valid(body) {
-					admin.Refuse(w, code, refusal(code, body).Error())
+					admin.Refuse(w, http.StatusBadGateway, fmt.Sprintf("%s at %s: %v", names(p.members), p.addr, refusal(code, body)))
 					return
 				}
+				w.Header().Set("Content-Type", "application/json")
 				w.WriteHeader(code)
 				_, _ = w.Write(body) // the reader may be gone
 				return

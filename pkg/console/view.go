@@ -82,14 +82,15 @@ func (c *Console) look(ctx context.Context) (*View, error) {
 		}
 		c.peers = byAddr
 		c.refresh(ctx, peers)
-		v := c.view(peers, more, time.Now())
+		now := time.Now()
+		v := c.view(peers, more, now)
 		silent := map[string]bool{}
 		for _, p := range peers {
 			silent[p.addr] = p.err != nil
 		}
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		c.last, c.silent = v, silent
+		c.last, c.lastAt, c.silent = v, now, silent
 		return v, nil
 	})
 	return v, err
@@ -98,7 +99,7 @@ func (c *Console) look(ctx context.Context) (*View, error) {
 func (c *Console) fresh() *View {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if v := c.last; v != nil && time.Since(time.UnixMilli(v.Now)) < lookFresh {
+	if v := c.last; v != nil && time.Since(c.lastAt) < lookFresh {
 		return v
 	}
 	return nil
@@ -132,7 +133,7 @@ func (c *Console) view(peers []*peer, more int, now time.Time) *View {
 		distinct = append(distinct, p)
 	}
 	v.Series = merge(distinct, now)
-	v.Findings = find(peers, distinct, v.Series, now)
+	v.Findings = find(peers, distinct, v.Series)
 	if hot := c.hot.Load(); hot != nil {
 		v.showHot(hot)
 	}
@@ -181,7 +182,7 @@ func showMarks(marks map[int64]hotlist.Mark) []MarkView {
 }
 
 // find gathers the troubles of all processes by alert, the most urgent first.
-func find(peers, distinct []*peer, s Series, now time.Time) []Finding {
+func find(peers, distinct []*peer, s Series) []Finding {
 	found := map[string]*Finding{}
 	add := func(alert string, since int64, members []Member) {
 		f := found[alert]
@@ -213,8 +214,13 @@ func find(peers, distinct []*peer, s Series, now time.Time) []Finding {
 			add(t.Alert, t.Since, p.report.Members)
 		}
 	}
-	// Who does not answer may be the leader.
-	if since, none := s.leaderless(now); none && silentCaches == 0 {
+	// Who does not answer may be the leader. One whose clock is behind is missing in
+	// the newest value of the series: what it says last counts.
+	leads := func(p *peer) bool {
+		n := len(p.samples)
+		return p.err == nil && n > 0 && p.samples[n-1].Values["leader"] > 0
+	}
+	if since, none := s.leaderless(); none && silentCaches == 0 && !slices.ContainsFunc(distinct, leads) {
 		add(noHeartbeats, since, nil)
 	}
 	list := []Finding{}

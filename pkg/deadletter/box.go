@@ -199,7 +199,11 @@ func (b *Box) one(ctx context.Context, partition int32, offset int64) ([]kafka.S
 	if err != nil {
 		return nil, Letter{}, fmt.Errorf("look at the dead letter %d of partition %d: %w", offset, partition, err)
 	}
-	if partition < 0 || len(records) == 0 || records[0].Offset != offset {
+	there := slices.ContainsFunc(spans, func(s kafka.Span) bool { return s.Partition == partition && s.From <= offset && offset < s.To })
+	switch {
+	case there && len(records) == 0:
+		return nil, Letter{}, fmt.Errorf("look at the dead letter %d of partition %d: the brokers have it and did not send it in time", offset, partition)
+	case !there || records[0].Offset != offset:
 		return nil, Letter{}, fmt.Errorf("%w: %d of partition %d; retention may have removed it", ErrNoLetter, offset, partition)
 	}
 	m, _, err := b.marks(ctx, partition)

@@ -127,6 +127,33 @@ func TestEverywhereTellsWhatEachSaid(t *testing.T) {
 	}
 }
 
+// TestForget: what the others have told goes when nobody looks, but for since when one is silent.
+func TestForget(t *testing.T) {
+	c := lone(t)
+	c.listen(t, Member{roleCache, "c"}, 200, `{"instance":"c","samples":[{"at":9000000000000}]}`)
+	c.listen(t, Member{roleCache, "d"}, 503, "")
+	if _, err := c.look(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	known := func() (samples, silent int) {
+		for _, p := range c.peers {
+			samples += len(p.samples)
+			if p.silent != 0 {
+				silent++
+			}
+		}
+		return samples, silent
+	}
+	c.forget(c.lastAt.Add(forgetAfter - 1))
+	if samples, silent := known(); samples != 1 || silent != 1 || c.last == nil {
+		t.Errorf("too early: %d samples, %d silent are left", samples, silent)
+	}
+	c.forget(c.lastAt.Add(forgetAfter))
+	if samples, silent := known(); samples != 0 || silent != 1 || c.last != nil {
+		t.Errorf("then: %d samples, %d silent and the view %v are left, want the silent one", samples, silent, c.last)
+	}
+}
+
 // TestIsAddress: the node of a member says where it is, and nothing of what is asked there.
 func TestIsAddress(t *testing.T) {
 	for text, want := range map[string]bool{

@@ -119,6 +119,7 @@ func (c *Console) Run(ctx context.Context) error {
 	g.Add("zookeeper", lifecycle.Started(c.zk.Run))
 	g.Add("certificate", lifecycle.Started(c.cluster.Run))
 	g.Add("members", lifecycle.Started(c.followMembers))
+	g.Add("memory", lifecycle.Started(c.forgetUnseen))
 	g.Add("hot products", lifecycle.Started(func(ctx context.Context) error {
 		c.lists.Watch(ctx, func(v *hotlist.View) { c.hot.Store(v) })
 		return nil

@@ -40,7 +40,7 @@
 //
 // 256 processes are asked, 16 at a time; a look is shared by all pages for two
 // seconds and ends after five. A process keeps 180 samples of itself, and as many
-// of each other one while somebody looks.
+// of each other one while somebody looks and for two minutes more: less than 1 MB each.
 //
 // # Files
 //

@@ -96,6 +96,37 @@ func (c *Console) look(ctx context.Context) (*View, error) {
 	return v, err
 }
 
+// forgetAfter is how long what the others have told is kept when nobody looks.
+const forgetAfter = 2 * time.Minute
+
+func (c *Console) forgetUnseen(ctx context.Context) error {
+	tick := time.NewTicker(forgetAfter / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+			c.forget(time.Now())
+		}
+	}
+}
+
+// forget leaves of processes nobody has looked at only since when they are silent.
+func (c *Console) forget(now time.Time) {
+	c.looking.Lock()
+	defer c.looking.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if now.Sub(c.lastAt) < forgetAfter {
+		return
+	}
+	for _, p := range c.peers {
+		p.report, p.samples = nil, nil
+	}
+	c.last = nil
+}
+
 func (c *Console) fresh() *View {
 	c.mu.Lock()
 	defer c.mu.Unlock()

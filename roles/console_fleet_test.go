@@ -194,7 +194,7 @@ func (c consoleOf) ghosts(zk, elsewhere string) {
 	_, host, _ := strings.Cut(elsewhere, "://")
 	s.Join(ctx, "hotcount", "ghost", []byte(`{"id":"ghost","addr":"127.0.0.1:1"}`))
 	s.Join(ctx, "hotcount", "stranger", fmt.Appendf(nil, `{"id":"stranger","addr":%q}`, host[:strings.Index(host, "/")]))
-	c.until("two do not answer", as("gateway a ready, cache a ready, cache b ready, hotcount a ready, hotcount b ready, hotcount ghost silent, hotcount stranger silent", "NoAnswer"))
+	c.until("two do not answer", as("gateway a ready, cache a ready, cache b ready, hotcount a ready, hotcount b ready, hotcount ghost silent, hotcount stranger silent", "OnlyOnItsMachine"))
 	c.until("the reasons are told", func(v console.View) error {
 		for _, m := range v.Members {
 			if m.ID == "ghost" && !strings.Contains(strings.Join(m.Why, ""), "--hotcount.admin-addr") || m.ID == "stranger" && !strings.Contains(strings.Join(m.Why, ""), "another process answers") {

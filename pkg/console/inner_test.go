@@ -173,21 +173,23 @@ func TestMergeAddsProcesses(t *testing.T) {
 }
 
 // TestFindings: one line an alert, the urgent first, with all who have it; who does not answer is said
-// to do so, and nothing of what it said before counts.
+// to do so, and nothing of what it said before counts; who cannot, for it listens at loopback, is no page.
 func TestFindings(t *testing.T) {
 	now := time.UnixMilli(1_000_000_002_000)
 	a, b, c := reported("a", Member{"gateway", "a"}), reported("b", Member{"gateway", "b"}), reported("c", Member{"cache", "c"}, Member{"hotcount", "c"})
 	a.report.Troubles = []Trouble{{"EshopSlow", 500}, {"EshopBusBehind", 900}}
 	b.report.Troubles = []Trouble{{"EshopBusBehind", 700}}
 	c.report.Troubles = []Trouble{{"EshopShopAway", 100}}
-	c.err, c.silent = errors.New("gone"), 300
-	all := []*peer{a, b, c}
+	c.addr, c.err, c.silent = "10.0.0.7:8092", errors.New("gone"), 300
+	d := reported("d", Member{"hotcount", "d"})
+	d.addr, d.err, d.silent = "127.0.0.1:8092", errors.New("refused"), 400
+	all := []*peer{a, b, c, d}
 	s := merge(all, now)
 	var got []string
 	for _, f := range find(all, all, s) {
 		got = append(got, fmt.Sprintf("%s %s since %d: %s", f.Severity, f.Alert, f.Since, strings.Join(f.Members, "; ")))
 	}
-	want := []string{"page NoAnswer since 300: cache c; hotcount c", "page EshopBusBehind since 700: gateway a; gateway b", "ticket EshopSlow since 500: gateway a"}
+	want := []string{"page NoAnswer since 300: cache c; hotcount c", "page EshopBusBehind since 700: gateway a; gateway b", "ticket OnlyOnItsMachine since 400: hotcount d", "ticket EshopSlow since 500: gateway a"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("findings (-want +got):\n%s", diff)
 	}

@@ -6,11 +6,12 @@ import (
 	"eshop/pkg/monitoring"
 )
 
-// What is seen by looking at all processes. The second is
-// no alert of monitoring: Prometheus has its own for what it cannot scrape.
+// What is seen by looking at all processes. All but the first are
+// no alerts of monitoring: Prometheus has its own for what it cannot scrape.
 const (
 	noHeartbeats = "EshopNoHeartbeats"
 	noAnswer     = "NoAnswer"
+	onlyThere    = "OnlyOnItsMachine"
 )
 
 // condition is when an alert of pkg/monitoring is shown. The rules of Prometheus
@@ -162,8 +163,12 @@ type Finding struct {
 
 // alerts are those of pkg/monitoring, and the console's own.
 func alerts() []monitoring.Alert {
-	own := monitoring.Alert{Name: noAnswer, Severity: monitoring.Page,
-		Means: "A process that ZooKeeper lists does not answer the others' consoles, so nothing is known of it.",
-		Do:    "The reason stands with the member below. Is its machine up and reachable? Its log, and `/-/ready` on its own admin listener."}
-	return append([]monitoring.Alert{own}, monitoring.Alerts()...)
+	return append([]monitoring.Alert{
+		{Name: noAnswer, Severity: monitoring.Page,
+			Means: "A process that ZooKeeper lists does not answer the others' consoles, so nothing is known of it.",
+			Do:    "The reason stands with the member below. Is its machine up and reachable? Its log, and `/-/ready` on its own admin listener."},
+		{Name: onlyThere, Severity: monitoring.Ticket,
+			Means: "A hotcount process answers on its own machine only, so nothing is known of it here. It may be well.",
+			Do:    "Look at the console of its machine; or give it a `--hotcount.admin-addr` that the other machines reach, and `--cluster.token-file`."},
+	}, monitoring.Alerts()...)
 }

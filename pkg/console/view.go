@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"eshop/pkg/hotlist"
+	"eshop/pkg/membership"
 	"eshop/pkg/monitoring"
 )
 
@@ -230,7 +231,11 @@ func find(peers, distinct []*peer, s Series) []Finding {
 	for _, p := range peers {
 		for _, m := range p.members {
 			if since, why := p.lost(m); why != nil {
-				add(noAnswer, since, []Member{m})
+				alert := noAnswer
+				if m.Role == roleHotcount && membership.OnLoopback(p.addr) {
+					alert = onlyThere
+				}
+				add(alert, since, []Member{m})
 				if m.Role == roleCache {
 					silentCaches++
 				}

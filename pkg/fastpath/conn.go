@@ -45,12 +45,14 @@ type conn struct {
 	idleUntil             time.Time // that end, if looking; zero: there is none
 	now                   time.Time // of the last look at what was read
 
-	// reading: the server waits in Read, so a Close comes from elsewhere. answered
-	// is when a request was last answered here, in Unix nanoseconds; closing is
-	// whether Close was called meanwhile.
+	// reading: the server waits in Read, so a Close comes from elsewhere; closing is
+	// whether there was one meanwhile, or a Leave. answered is when a request was last
+	// answered here, in Unix nanoseconds, served when the server last wrote something,
+	// or else when the connection began.
 	reading  atomic.Bool
 	closing  atomic.Bool
 	answered atomic.Int64
+	served   atomic.Int64
 	// sending: what the server was given last may be the beginning of something
 	// longer, so a Close lingers.
 	sending atomic.Bool
@@ -68,6 +70,12 @@ func (c *conn) Read(b []byte) (int, error) {
 	}
 	c.reading.Store(true)
 	c.buf, c.filled, c.begun = b, c.takeRest(b), false
+	if c.closing.Load() { // then leave has seen that reading was not set yet, or has done the same
+		if err := c.hurry(); err != nil {
+			c.reading.Store(false)
+			return 0, err
+		}
+	}
 	if c.filled == 0 || !c.handle() {
 		c.wait()
 	}
@@ -94,6 +102,12 @@ func (c *conn) takeRest(b []byte) int {
 	return n
 }
 
+// handOver leaves everything to the server from now on.
+func (c *conn) handOver() {
+	c.passing = true
+	c.listener.forget(c)
+}
+
 // result ends the Read under way.
 func (c *conn) result(n int, err error) bool {
 	c.n, c.fail = n, err
@@ -108,7 +122,8 @@ func (c *conn) handle() bool {
 		if err != nil {
 			// It could not be written, so nothing can be told to the client any more: the
 			// server would answer any other error.
-			c.passing, c.err, c.rest = true, io.EOF, nil
+			c.handOver()
+			c.err, c.rest = io.EOF, nil
 			return c.result(0, io.EOF)
 		}
 		c.filled = copy(c.buf, c.buf[used:c.filled])
@@ -119,7 +134,7 @@ func (c *conn) handle() bool {
 			}
 			return c.result(size, nil)
 		case v == unusual, c.filled == len(c.buf):
-			c.passing = true
+			c.handOver()
 			c.sending.Store(true)
 			return c.result(c.filled, nil)
 		}
@@ -149,7 +164,8 @@ func (c *conn) received(n int, err error) bool {
 	case c.filled == 0:
 		return c.result(0, err)
 	}
-	c.passing, c.err = true, err
+	c.handOver()
+	c.err = err
 	return c.result(c.filled, nil)
 }
 
@@ -305,9 +321,10 @@ func (c *conn) await() error {
 	return nil
 }
 
-// grace is how long a connection that had an answer is kept for another request
-// when it should close: the client of a connection that is not idle may have sent
-// one already, and would have to take its connection's end for a failure.
+// grace is how long a connection is kept for another request after its last answer,
+// or its beginning, when it should close: the client of a connection that is not
+// idle may have sent one already, and would have to take its connection's end for a
+// failure.
 const grace = 5 * time.Second
 
 // Close closes the connection. While the server waits in Read, as it does all
@@ -317,17 +334,33 @@ const grace = 5 * time.Second
 // the wait for one is cut short.
 func (c *conn) Close() error {
 	if !c.reading.Load() {
+		c.listener.forget(c)
 		if c.sending.Swap(false) {
 			c.linger()
 		}
 		return c.Conn.Close()
 	}
+	return c.leave()
+}
+
+// leave has a connection end once it was idle for a while, now or from the next Read on.
+func (c *conn) leave() error {
 	c.closing.Store(true)
+	if !c.reading.Load() {
+		return nil
+	}
 	return c.hurry()
 }
 
 func (c *conn) hurry() error {
-	return c.Conn.SetReadDeadline(time.Unix(0, c.answered.Load()).Add(grace))
+	return c.Conn.SetReadDeadline(time.Unix(0, max(c.answered.Load(), c.served.Load())).Add(grace))
+}
+
+// Write is for the server.
+func (c *conn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.served.Store(time.Now().UnixNano())
+	return n, err
 }
 
 func (c *conn) SetDeadline(t time.Time) error {

@@ -23,6 +23,6 @@
 //	conn.go      the connection: Read, deadlines, Close
 //	linger.go    the end of a connection whose client still sends
 //	tls.go       what is different with TLS
-//	listener.go  Listen, Config
+//	listener.go  Listen, Config; how it is left
 //	raw_linux.go reads and writes that the scheduler is not told of; raw_other.go: none elsewhere
 package fastpath

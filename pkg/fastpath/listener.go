@@ -38,6 +38,10 @@ type Listener struct {
 	conns    atomic.Uint64
 	draining atomic.Bool
 	work     sync.Pool // of *work
+
+	mu      sync.Mutex
+	open    map[*conn]struct{} // but for those that are the server's for good
+	leaving bool
 }
 
 // work is what a connection needs between a read and the next.
@@ -51,7 +55,7 @@ func Listen(l net.Listener, cfg Config) *Listener {
 	if cfg.Linger <= 0 {
 		cfg.Linger = time.Second
 	}
-	f := &Listener{Listener: l, cfg: cfg}
+	f := &Listener{Listener: l, cfg: cfg, open: map[*conn]struct{}{}}
 	f.work.New = func() any { return &work{answer: NewAnswer()} }
 	return f
 }
@@ -65,9 +69,43 @@ func (l *Listener) Accept() (net.Conn, error) {
 	f := &conn{Conn: c, raw: rawOf(c), listener: l, fd: -1, id: l.conns.Add(1), remote: c.RemoteAddr()}
 	f.step = f.readRaw
 	f.tls, _ = c.(*tls.Conn)
+	f.served.Store(time.Now().UnixNano())
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open[f] = struct{}{}
+	f.closing.Store(l.leaving)
 	return f, nil
+}
+
+func (l *Listener) forget(c *conn) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.open, c)
 }
 
 // Drain leaves every further request to the server, for one that is about to
 // shut down: it tells its clients to close.
 func (l *Listener) Drain() { l.draining.Store(true) }
+
+// Leave, which comes after Drain, has each connection end by itself when it was
+// given nothing to answer for some seconds after its last answer, or its beginning.
+// So no client has to take its connection's end for a failure, however long either
+// side stood still. With a shutdown of the server alone it may have to: what that
+// takes for idle may have had its last answer before anything said that it is the
+// last, and be about to send the next request.
+func (l *Listener) Leave() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.leaving = true
+	for c := range l.open {
+		_ = c.leave() // one that is gone has no deadlines any more
+	}
+}
+
+// Open counts the connections that are there, but for those of which everything is
+// the server's after an unusual request: Leave does nothing about these.
+func (l *Listener) Open() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.open)
+}

@@ -75,23 +75,22 @@ func (r *Role) runPublic(ctx context.Context) error {
 const (
 	// drainTimeout bounds the end of requests under way when a listener stops.
 	drainTimeout = 10 * time.Second
-	// tellTime is for how long at most clients are told to close, by their next
-	// answer, before the listener stops. It is as long as requests that were being
-	// answered at its beginning may take to see that in the server.
-	tellTime = 100 * time.Millisecond
-	// tellTimePassed is the same for a public listener that goes on without this
-	// process. It is as long as connections that have had an answer are kept for
-	// another request (package fastpath): those that are open at its end are idle
-	// for longer, so that the stop has nothing more to wait for while others wait
-	// in the queue.
+	// tellTimePassed is for how long at most clients are told to close, by their next
+	// answer, before a public listener stops that goes on without this process. It is
+	// as long as connections that have had an answer are kept for another request
+	// (package fastpath): those that are open at its end are idle for longer, so that
+	// the stop has nothing more to wait for while others wait in the queue.
 	tellTimePassed = 5 * time.Second
 )
 
 // serveOn serves until ctx ends and then stops in three steps: every answer tells
 // the client to close, whoever is answered by the fast path goes to the server for
-// that; the listener closes; idle connections end and requests under way are
-// waited for. So no connection ends in place of an answer, but for one
-// that was idle for five seconds and gets a request at that very moment.
+// that; the listener closes; connections end that are idle, and requests under way
+// are waited for. So no connection ends in place of an answer, but for one that was
+// idle for five seconds and gets a request at that very moment, or one that an
+// unusual request has made the server's alone. The server itself is shut down when
+// nothing is left to lose: what it takes for idle may have been answered before
+// anything said that the stop had begun, and be about to send another request.
 func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, fast *fastpath.Listener, name string) error {
 	var closing atomic.Bool
 	handler := s.Handler
@@ -115,19 +114,17 @@ func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, 
 	}
 	closing.Store(true)
 	fast.Drain()
-	limit := tellTime
 	if name == "public" && r.passed.public != nil {
-		limit = tellTimePassed
+		untilClosed(fast, tellTimePassed)
 	}
-	untilClosed(l, limit)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
+	l.Close()
+	fast.Leave()
+	untilClosed(fast, drainTimeout)
 	if err := s.ShutdownWithContext(drain); err != nil && !errors.Is(err, net.ErrClosed) {
 		r.log.Warn("requests were cut off", "listener", name, "err", err)
 	}
-	// Serve may have been about to begin: Shutdown knew nothing of the listener
-	// then and left it open.
-	l.Close()
 	if err := <-served; err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("serve %s requests on %s: %w", name, l.Addr(), err)
 	}
@@ -137,15 +134,11 @@ func (r *Role) serveOn(ctx context.Context, s *fasthttp.Server, l net.Listener, 
 // untilClosed waits until a listener has no connection, at most for so long. It
 // counts ticks, not the time: while the process stands still, on a machine that has
 // other things to do, it tells nobody to close either.
-func untilClosed(l net.Listener, limit time.Duration) {
-	counting, ok := l.(interface{ Open() int })
-	if !ok {
-		return
-	}
+func untilClosed(l *fastpath.Listener, limit time.Duration) {
 	const step = 5 * time.Millisecond
 	tick := time.NewTicker(step)
 	defer tick.Stop()
-	for waited := time.Duration(0); counting.Open() > 0 && waited < limit; waited += step {
+	for waited := time.Duration(0); l.Open() > 0 && waited < limit; waited += step {
 		<-tick.C
 	}
 }

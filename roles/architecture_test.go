@@ -41,6 +41,9 @@ func homes() map[string][]string {
 		"golang.org/x/sys":                    {"pkg/embedded/...", "pkg/lab/..."},
 		"github.com/coreos/go-systemd":        {"pkg/systemd"},
 		"github.com/yuin/gopher-lua":          {"pkg/simulation"}, // runs the text of the compare-and-set script
+		"go.opentelemetry.io/otel":            {"pkg/tracing"},
+		"go.opentelemetry.io/proto":           {"pkg/lab/..."}, // the receiver that tests hold traces against
+		"google.golang.org/protobuf":          {"pkg/lab/..."}, // likewise
 		"golang.org/x/sync":                   everywhere,
 		"golang.org/x/time":                   {"roles/cache", "pkg/admission"}, // rates: failsafe-go's limiter stays in pkg/origin, and has no debt
 		"github.com/cespare/xxhash":           everywhere,

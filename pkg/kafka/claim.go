@@ -69,7 +69,7 @@ func (c *claim) read(ctx context.Context, messages <-chan *sarama.ConsumerMessag
 			if !ok {
 				return
 			}
-			r := Record{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Key: m.Key, Value: m.Value, Time: m.Timestamp}
+			r := Record{Topic: m.Topic, Partition: m.Partition, Offset: m.Offset, Key: m.Key, Value: m.Value, Time: m.Timestamp, Headers: headersOf(m.Headers)}
 			if !c.accept(ctx, r) {
 				return
 			}
@@ -81,7 +81,7 @@ func (c *claim) read(ctx context.Context, messages <-chan *sarama.ConsumerMessag
 // bounds and hands it to its lane. False means that the claim ended first.
 func (c *claim) accept(ctx context.Context, r Record) bool {
 	g := c.g
-	size := min(int64(len(r.Key)+len(r.Value)+recordOverhead), g.cfg.MaxInFlightBytes)
+	size := min(int64(r.bytes()+recordOverhead), g.cfg.MaxInFlightBytes)
 	c.setBlocked(true)
 	defer c.setBlocked(false)
 	if !c.windowRoom(ctx) || g.count.Acquire(ctx, 1) != nil {

@@ -45,6 +45,7 @@ type Record struct {
 	Offset     int64
 	Key, Value []byte
 	Time       time.Time
+	Headers    []Header // nil for most
 }
 
 // Timeouts of one connection. A paused broker is given up after readTimeout;

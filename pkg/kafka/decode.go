@@ -13,11 +13,11 @@ import (
 // producers before 0.11, with relative offsets inside compressed ones.
 func decode(block *sarama.FetchResponseBlock, topic string, partition int32, next int64) (out []Record, end int64, partial bool) {
 	end = next
-	add := func(offset int64, key, value []byte, at time.Time) {
+	add := func(offset int64, key, value []byte, at time.Time, headers []*sarama.RecordHeader) {
 		if offset < end {
 			return // a batch starts at its own first offset, which may lie before the one asked for
 		}
-		out = append(out, Record{Topic: topic, Partition: partition, Offset: offset, Key: key, Value: value, Time: at})
+		out = append(out, Record{Topic: topic, Partition: partition, Offset: offset, Key: key, Value: value, Time: at, Headers: headersOf(headers)})
 		end = offset + 1
 	}
 	for _, set := range block.RecordsSet {
@@ -34,7 +34,7 @@ func decode(block *sarama.FetchResponseBlock, topic string, partition int32, nex
 					if b.LogAppendTime {
 						at = b.MaxTimestamp
 					}
-					add(b.FirstOffset+rec.OffsetDelta, rec.Key, rec.Value, at)
+					add(b.FirstOffset+rec.OffsetDelta, rec.Key, rec.Value, at, rec.Headers)
 				}
 			}
 			if last := b.LastOffset() + 1; last > end {
@@ -52,7 +52,7 @@ func decode(block *sarama.FetchResponseBlock, topic string, partition int32, nex
 							at = outer.Msg.Timestamp
 						}
 					}
-					add(offset, m.Msg.Key, m.Msg.Value, at)
+					add(offset, m.Msg.Key, m.Msg.Value, at, nil)
 				}
 			}
 		}

@@ -19,6 +19,7 @@
 //     brokers are reached and asked for their layout.
 //   - refused.go: which flag to look at when a broker refuses this client.
 //   - producer.go, queue.go, produce_run.go, sender.go: the Producer.
+//   - header.go: the headers of records.
 //   - membership.go, watchdog.go: what every member of a consumer group does,
 //     and who sees to it that it moves.
 //   - group.go, claim.go, lane.go, group_status.go: the Group, which applies

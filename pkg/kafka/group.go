@@ -20,7 +20,7 @@ type GroupConfig struct {
 	DeadTopic        string        // where rejected records go; "" means they are only logged and counted
 	Parallel         int           // handlers running at once, each for another key [32]
 	MaxInFlight      int           // records read and not yet applied, all partitions together [4096]
-	MaxInFlightBytes int64         // their keys and values together [32 MiB]
+	MaxInFlightBytes int64         // their keys, values and headers together [32 MiB]
 	MaxWindow        int           // records of a partition between the oldest unapplied and the newest read [65,536]
 	Backoff          Backoff       // between attempts for one record [50 ms to 10 s]
 	FromNewest       bool          // a group without committed offsets starts at the end instead of the beginning

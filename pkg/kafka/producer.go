@@ -25,8 +25,8 @@ const (
 type ProducerConfig struct {
 	Config
 	MaxRecords      int           // records held at once, queued and in flight [10,000]
-	MaxBytes        int64         // bytes held at once, key + value + 64 a record [32 MiB]
-	MaxRecordBytes  int           // largest key + value accepted [1,000,000]
+	MaxBytes        int64         // bytes held at once, key, value, headers and 64 a record [32 MiB]
+	MaxRecordBytes  int           // largest record accepted, key, value and headers [1,000,000]
 	BatchBytes      int           // largest batch for one partition [512 KiB]
 	Flush           time.Duration // how long an offered record may wait for company; Send never waits [1 ms]
 	FlushTimeout    time.Duration // how long Run goes on sending after its context ended [5 s]
@@ -178,7 +178,7 @@ func (p *Producer) Send(ctx context.Context, r Record) error {
 		case "":
 			return p.await(ctx, it)
 		case DropTooLarge:
-			return fmt.Errorf("send %d bytes to topic %s: %w", len(r.Key)+len(r.Value), r.Topic, ErrTooLarge)
+			return fmt.Errorf("send %d bytes to topic %s: %w", r.bytes(), r.Topic, ErrTooLarge)
 		case DropClosed:
 			return fmt.Errorf("send to topic %s: %w", r.Topic, ErrClosed)
 		case DropRejected:
@@ -249,7 +249,7 @@ func (p *Producer) admit(it *item) string {
 	switch {
 	case p.state == producerDraining || p.state == producerClosed:
 		return DropClosed
-	case len(it.rec.Key)+len(it.rec.Value) > p.cfg.MaxRecordBytes:
+	case it.rec.bytes() > p.cfg.MaxRecordBytes:
 		return DropTooLarge
 	case p.records >= p.cfg.MaxRecords || p.bytes+it.size > p.cfg.MaxBytes && p.records > 0:
 		return DropFull

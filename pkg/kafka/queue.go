@@ -22,7 +22,7 @@ func newItem(r Record) *item {
 	if r.Time.IsZero() {
 		r.Time = now
 	}
-	return &item{rec: r, size: int64(len(r.Key) + len(r.Value) + recordOverhead), queued: now}
+	return &item{rec: r, size: int64(r.bytes() + recordOverhead), queued: now}
 }
 
 // finish tells the sender, if there is one.
@@ -190,7 +190,7 @@ func encode(items []*item) *sarama.RecordBatch {
 		}
 		w.Records[i] = &sarama.Record{
 			OffsetDelta: int64(i), TimestampDelta: at.Sub(first),
-			Key: it.rec.Key, Value: it.rec.Value,
+			Key: it.rec.Key, Value: it.rec.Value, Headers: wireHeaders(it.rec.Headers),
 		}
 	}
 	return w

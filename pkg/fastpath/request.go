@@ -16,6 +16,8 @@ type Request struct {
 	Fields []byte
 	// Accept and the others are these headers' values, nil without them.
 	Accept, AcceptEncoding, Authorization, IfNoneMatch []byte
+	// Traceparent is that header's value, the first if there are several.
+	Traceparent []byte
 	// Conn numbers the connection within its listener, from 1; Remote is its other
 	// end.
 	Conn   uint64
@@ -75,7 +77,7 @@ func (q *Request) parse(b []byte) (size int, v verdict) {
 			return 0, unusual
 		}
 	}
-	q.Accept, q.AcceptEncoding, q.Authorization, q.IfNoneMatch = nil, nil, nil, nil
+	q.Accept, q.AcceptEncoding, q.Authorization, q.IfNoneMatch, q.Traceparent = nil, nil, nil, nil, nil
 	host := false
 	for at := line + 1; ; {
 		n := bytes.IndexByte(b[at:], '\n')
@@ -144,6 +146,12 @@ func (q *Request) field(line []byte, host *bool) bool {
 		}
 		return !named(name, "content-length")
 	case 't':
+		if named(name, "traceparent") {
+			if q.Traceparent == nil {
+				q.Traceparent = bytes.Trim(line[colon+1:], " \t")
+			}
+			return true
+		}
 		return !named(name, "transfer-encoding") && !named(name, "trailer") && !named(name, "te")
 	case 'e':
 		return !named(name, "expect")

@@ -54,10 +54,14 @@ func TestParse(t *testing.T) {
 		}
 	}
 	var q Request
-	text := "HEAD /p/7 HTTP/1.1\r\nHost: a\r\nAccept: \t text/html \r\nACCEPT-ENCODING:gzip\r\nIf-None-Match: \"x\"\r\n\r\n"
+	text := "HEAD /p/7 HTTP/1.1\r\nHost: a\r\nAccept: \t text/html \r\nACCEPT-ENCODING:gzip\r\nIf-None-Match: \"x\"\r\nTraceParent: 00-a\r\ntraceparent: 00-b\r\n\r\n"
 	size, _ := q.parse([]byte(text + "GET"))
+	again := Request{Traceparent: []byte("of the request before")}
+	if again.parse([]byte("GET / HTTP/1.1\r\nHost: a\r\n\r\n")); again.Traceparent != nil {
+		t.Errorf("a request without a traceparent has %q", again.Traceparent)
+	}
 	if size != len(text) || !q.Head || string(q.Target) != "/p/7" || string(q.Accept) != "text/html" || string(q.AcceptEncoding) != "gzip" ||
-		string(q.IfNoneMatch) != `"x"` || string(q.Fields) != text[strings.Index(text, "Host"):] || q.Method() != "HEAD" {
+		string(q.IfNoneMatch) != `"x"` || string(q.Traceparent) != "00-a" || string(q.Fields) != text[strings.Index(text, "Host"):] || q.Method() != "HEAD" {
 		t.Errorf("%d, %+v", size, q)
 	}
 }
@@ -66,7 +70,8 @@ func TestParse(t *testing.T) {
 // which would have read exactly as much.
 func FuzzParse(f *testing.F) {
 	for _, text := range []string{"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET", "HEAD http://a/b HTTP/1.1\r\nHost: a\r\nAccept: x\r\nIf-None-Match: y\r\nAuthorization: z\r\n\r\n",
-		"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nCookie: b\r\nX:\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx"} {
+		"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nCookie: b\r\nX:\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\nx",
+		"GET / HTTP/1.1\r\nHost: a\r\nTraceparent: t\r\ntraceparent: u\r\n\r\n"} {
 		f.Add([]byte(text))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -93,7 +98,7 @@ func FuzzParse(f *testing.F) {
 		if h.ConnectionClose() || h.ContentLength() > 0 || h.ContentLength() == -1 {
 			t.Errorf("%q is not simple", b)
 		}
-		for name, value := range map[string][]byte{"Accept": q.Accept, "Accept-Encoding": q.AcceptEncoding, "Authorization": q.Authorization, "If-None-Match": q.IfNoneMatch} {
+		for name, value := range map[string][]byte{"Accept": q.Accept, "Accept-Encoding": q.AcceptEncoding, "Authorization": q.Authorization, "If-None-Match": q.IfNoneMatch, "Traceparent": q.Traceparent} {
 			if got := h.Peek(name); !bytes.Equal(bytes.TrimSpace(got), value) {
 				t.Errorf("%q: %s is %q, for the server %q", b, name, value, got)
 			}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/tracing"
 )
 
 // window collapses the concurrent pulls of one kind.
@@ -31,7 +32,8 @@ type bundle struct {
 	done    chan struct{}
 	results map[int64]ResultOrErr
 	// turn ends the wait for a place in the bulkhead when nobody wants the
-	// bundle any more; it does not end a request that was sent.
+	// bundle any more; it does not end a request that was sent. It carries what the
+	// request is known by, and may be replaced under window.mu while it is pending.
 	turn    context.Context
 	forsake context.CancelFunc
 }
@@ -59,13 +61,17 @@ func (w *window) off(until time.Time) {
 }
 
 // join puts id into a bundle that was not sent yet. Joining one that was sent
-// would hand out what the origin said before the caller asked.
-func (c *Client) join(kind *catalog.Kind, id int64) *bundle {
+// would hand out what the origin said before the caller asked. The request is known
+// by what its first caller is, or the first that is traced.
+func (c *Client) join(ctx context.Context, kind *catalog.Kind, id int64) *bundle {
 	w := c.window(kind)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if b := w.pending; b != nil {
 		b.wanted++
+		if !tracing.Sampled(b.turn) && tracing.Sampled(ctx) {
+			b.turn = tracing.Carry(b.turn, ctx)
+		}
 		if !slices.Contains(b.ids, id) {
 			b.ids = append(b.ids, id)
 		}
@@ -75,7 +81,7 @@ func (c *Client) join(kind *catalog.Kind, id int64) *bundle {
 		return b
 	}
 	b := &bundle{ids: []int64{id}, wanted: 1, done: make(chan struct{})}
-	b.turn, b.forsake = context.WithCancel(c.life)
+	b.turn, b.forsake = context.WithCancel(tracing.Carry(c.life, ctx))
 	if w.busy == 0 || !w.usable(&c.cfg, kind) {
 		c.send(kind, w, b)
 		return b

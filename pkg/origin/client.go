@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/tracing"
 )
 
 // Client pulls documents from one origin. It is safe for concurrent use.
@@ -78,8 +79,16 @@ func (c *Client) Pull(ctx context.Context, key catalog.Key) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
+	ctx, span := tracing.Start(ctx, tracing.Internal, "pull")
+	defer span.End()
 	out := c.pull(ctx, kind, key.ID)
 	c.metrics.pulled(kind.Name, out)
+	if span.On() {
+		span.Set(tracing.Document(key), tracing.Outcome(outcome(out)))
+		if span.Fail(out.Err); out.Err == nil {
+			span.Set(tracing.Version(out.Version))
+		}
+	}
 	return out.Result, out.Err
 }
 
@@ -94,7 +103,7 @@ func (c *Client) pull(ctx context.Context, kind *catalog.Kind, id int64) ResultO
 	if c.inside.Add(1) > int64(c.limits.Load().concurrency+c.cfg.QueueLimit) {
 		return fail(ErrOverloaded)
 	}
-	b := c.join(kind, id)
+	b := c.join(ctx, kind, id)
 	select {
 	case <-b.done:
 		return b.results[id]

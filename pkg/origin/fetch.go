@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/tracing"
 )
 
 // batchOff is how long a kind's batch form is left alone after it proved unusable.
@@ -52,7 +53,7 @@ func (c *Client) batch(turn context.Context, kind *catalog.Kind, ids []int64, ou
 	switch {
 	case err == nil:
 	case refused(err):
-		c.log.Warn("The batch form of a kind is unusable; its documents are asked for one by one for a while.",
+		c.log.WarnContext(turn, "The batch form of a kind is unusable; its documents are asked for one by one for a while.",
 			"kind", kind.Name, "for", batchOff, "error", err)
 		c.window(kind).off(time.Now().Add(batchOff))
 	default:
@@ -139,7 +140,7 @@ func (c *Client) request(turn context.Context, kind *catalog.Kind, form, path st
 		}()
 		start := time.Now()
 		// Not a caller's context: the request is shared, and the breaker must see its end.
-		body, err = c.get(c.life, l, path, limit)
+		body, err = c.get(tracing.Carry(c.life, turn), l, path, limit)
 		c.metrics.sent(kind.Name, form, time.Since(start))
 		return body, err
 	})

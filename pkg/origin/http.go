@@ -8,6 +8,8 @@ import (
 	"net"
 	"net/http"
 	"time"
+
+	"eshop/pkg/tracing"
 )
 
 // errNotFound is a 404: an answer, turned into catalog.Absent by the callers.
@@ -40,7 +42,14 @@ func sameHost(req *http.Request, via []*http.Request) error {
 
 // get does one exchange within the deadline. Errors: errNotFound, *StatusError,
 // ErrBadAnswer, else the transport's.
-func (c *Client) get(ctx context.Context, l *limits, path string, limit int64) ([]byte, error) {
+func (c *Client) get(ctx context.Context, l *limits, path string, limit int64) (body []byte, err error) {
+	ctx, span := tracing.Start(ctx, tracing.Client, http.MethodGet)
+	defer func() {
+		if !errors.Is(err, errNotFound) { // an answer like others
+			span.Fail(err)
+		}
+		span.End()
+	}()
 	ctx, cancel := context.WithTimeout(ctx, l.timeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.root+path, nil)
@@ -49,11 +58,18 @@ func (c *Client) get(ctx context.Context, l *limits, path string, limit int64) (
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("User-Agent", "eshop")
+	tracing.Inject(ctx, req.Header.Set)
+	if span.On() {
+		span.Set(tracing.HTTPCall(req.Method, req.URL.Redacted(), req.URL.Host)...)
+	}
 	resp, err := l.http.Do(req)
 	if err != nil {
 		return nil, fmt.Errorf("ask the origin for %s: %w", path, err)
 	}
 	defer resp.Body.Close()
+	if span.On() {
+		span.Set(tracing.HTTPStatus(resp.StatusCode))
+	}
 	switch {
 	case resp.StatusCode == http.StatusOK:
 		return read(resp, path, limit)

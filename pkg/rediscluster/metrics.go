@@ -70,12 +70,16 @@ func (m *metrics) start(op string) func(error) {
 }
 
 func (m *metrics) wrote(op Op, r WriteResult) {
-	outcome := "refused"
+	m.writes.WithLabelValues(op.String(), outcomeOf(r)).Inc()
+}
+
+// outcomeOf says in a word what came of a write.
+func outcomeOf(r WriteResult) string {
 	switch {
 	case r.Err != nil:
-		outcome = "error"
+		return "error"
 	case r.Outcome.Accepted:
-		outcome = "accepted"
+		return "accepted"
 	}
-	m.writes.WithLabelValues(op.String(), outcome).Inc()
+	return "refused"
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/tracing"
 )
 
 // From says which copy of a document is read.
@@ -23,6 +24,14 @@ const (
 	// FromMaster reads the master.
 	FromMaster
 )
+
+// String returns the word used in traces.
+func (f From) String() string {
+	if f == FromMaster {
+		return "master"
+	}
+	return "replica"
+}
 
 // Result is the answer for one key of GetMany.
 type Result struct {
@@ -51,6 +60,8 @@ func (s *Store) getMany(ctx context.Context, op string, keys []catalog.Key, from
 		return out
 	}
 	done := s.metrics.start(op)
+	ctx, span := tracing.Start(ctx, tracing.Client, "redis "+op)
+	defer span.End()
 	ctx, cancel := within(ctx, s.cfg.ReadTimeout, len(keys), maxReads)
 	defer cancel()
 
@@ -80,6 +91,9 @@ func (s *Store) getMany(ctx context.Context, op string, keys []catalog.Key, from
 		}
 		asked = again
 	}
+	if from == FromReplica && len(asked) > 0 {
+		span.Event("the master is asked for what a replica does not have")
+	}
 	s.ask(ctx, s.masters, asked, out)
 	var err error
 	for i := range out {
@@ -88,6 +102,13 @@ func (s *Store) getMany(ctx context.Context, op string, keys []catalog.Key, from
 		}
 	}
 	done(err)
+	if span.On() {
+		span.Set(tracing.Redis("HMGET", len(keys), from.String())...)
+		if span.Set(tracing.Documents(keys)); len(keys) == 1 {
+			span.Set(tracing.Copy(out[0].Document)...)
+		}
+		span.Fail(err)
+	}
 	return out
 }
 
@@ -130,11 +151,11 @@ func (s *Store) askPart(ctx context.Context, c *redis.ClusterClient, asked []loo
 		fields, err := hashes[i].Result()
 		switch {
 		case err == nil:
-			out[l.at] = s.decodeHash(out[l.at].Document.Key, fields)
+			out[l.at] = s.decodeHash(ctx, out[l.at].Document.Key, fields)
 		case !isWrongType(err):
 			out[l.at].Err = readError(out[l.at].Document.Key, err)
 		case both:
-			out[l.at] = s.decodeString(l.kind, out[l.at].Document.Key, values[i])
+			out[l.at] = s.decodeString(ctx, l.kind, out[l.at].Document.Key, values[i])
 		default:
 			typed = append(typed, i)
 		}
@@ -150,7 +171,7 @@ func (s *Store) askPart(ctx context.Context, c *redis.ClusterClient, asked []loo
 	_, _ = pipe.Exec(ctx)
 	for _, i := range typed {
 		l := asked[i]
-		out[l.at] = s.decodeString(l.kind, out[l.at].Document.Key, values[i])
+		out[l.at] = s.decodeString(ctx, l.kind, out[l.at].Document.Key, values[i])
 	}
 }
 
@@ -163,21 +184,21 @@ func readError(k catalog.Key, err error) error {
 	return fmt.Errorf("read %v from redis: %w", k, err)
 }
 
-func (s *Store) decodeHash(key catalog.Key, fields []any) Result {
+func (s *Store) decodeHash(ctx context.Context, key catalog.Key, fields []any) Result {
 	doc, err := ParseHash(key, fields)
 	if err != nil {
-		s.foreign(key, err)
+		s.foreign(ctx, key, err)
 	}
 	return Result{Document: doc}
 }
 
-func (s *Store) decodeString(kind *catalog.Kind, key catalog.Key, cmd *redis.StringCmd) Result {
+func (s *Store) decodeString(ctx context.Context, kind *catalog.Kind, key catalog.Key, cmd *redis.StringCmd) Result {
 	body, err := cmd.Bytes()
 	switch {
 	case errors.Is(err, redis.Nil): // deleted since
 		return Result{Document: catalog.Document{Key: key}}
 	case err != nil && isWrongType(err): // neither a hash nor a string
-		s.foreign(key, errNotDocument)
+		s.foreign(ctx, key, errNotDocument)
 		return Result{Document: catalog.Document{Key: key}}
 	case err != nil:
 		return Result{Document: catalog.Document{Key: key}, Err: readError(key, err)}
@@ -185,16 +206,16 @@ func (s *Store) decodeString(kind *catalog.Kind, key catalog.Key, cmd *redis.Str
 	s.strings.seen(time.Now())
 	doc, err := decodeString(kind, key, body)
 	if err != nil {
-		s.foreign(key, err)
+		s.foreign(ctx, key, err)
 	}
 	return Result{Document: doc}
 }
 
 // foreign notes a value that is no document. It counts as absent, so the next
 // fill replaces it; the compare-and-set script does the same.
-func (s *Store) foreign(key catalog.Key, err error) {
+func (s *Store) foreign(ctx context.Context, key catalog.Key, err error) {
 	s.metrics.foreign.Inc()
-	s.log.Warn("redis: the value is not a document and counts as absent", "key", key.String(), "error", err)
+	s.log.WarnContext(ctx, "redis: the value is not a document and counts as absent", "key", key.String(), "error", err)
 }
 
 func isWrongType(err error) bool { return strings.HasPrefix(err.Error(), "WRONGTYPE") }

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/tracing"
 )
 
 // Op is what a write does.
@@ -96,6 +97,8 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 		return out
 	}
 	done := s.metrics.start(name)
+	ctx, span := tracing.Start(ctx, tracing.Client, "redis compare-and-set")
+	defer span.End()
 	ctx, cancel := within(ctx, s.cfg.WriteTimeout, len(requests), maxWrites)
 	defer cancel()
 	ctx, attempts := withAmbiguity(ctx)
@@ -139,6 +142,17 @@ func (s *Store) writeMany(ctx context.Context, name string, requests []WriteRequ
 		}
 	}
 	done(err)
+	if span.On() {
+		span.Fail(err)
+		span.Set(tracing.Redis("EVALSHA", len(requests), FromMaster.String())...)
+		keys := make([]catalog.Key, len(requests))
+		for i, r := range requests {
+			keys[i] = r.Document.Key
+		}
+		if span.Set(tracing.Documents(keys)); len(out) == 1 && err == nil {
+			span.Set(tracing.Stamp(out[0].Outcome.Stored), tracing.Version(out[0].Outcome.Stored.Version), tracing.Outcome(outcomeOf(out[0])))
+		}
+	}
 	return out
 }
 

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"eshop/pkg/tracing"
 )
 
 // Enqueue joins the queue of the lock called name (any text) and returns the
@@ -17,6 +19,19 @@ import (
 // behind under a live session: where the fate of the node is not known it is
 // looked for, by its GUID, and removed in the background.
 func (s *Session) Enqueue(ctx context.Context, name string) (*Ticket, error) {
+	ctx, span := tracing.Start(ctx, tracing.Client, "zookeeper token")
+	defer span.End()
+	t, err := s.enqueue(ctx, name)
+	if span.On() {
+		span.Set(tracing.ZooKeeper("create", name)...)
+		if span.Fail(err); err == nil {
+			span.Set(tracing.Token(t.token))
+		}
+	}
+	return t, err
+}
+
+func (s *Session) enqueue(ctx context.Context, name string) (*Ticket, error) {
 	if name == "" {
 		return nil, errors.New("enqueue for a lock: its name is empty")
 	}

@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/go-zookeeper/zk"
+
+	"eshop/pkg/tracing"
 )
 
 // abs returns the full path of a path relative to the root.
@@ -222,6 +224,19 @@ func (s *Session) Children(ctx context.Context, path string) ([]string, error) {
 // one node. It is unique, above every token handed out before the call, and in
 // one order with the tokens of tickets.
 func (s *Session) Token(ctx context.Context) (int64, error) {
+	ctx, span := tracing.Start(ctx, tracing.Client, "zookeeper token")
+	defer span.End()
+	token, err := s.token(ctx)
+	if span.On() {
+		span.Set(tracing.ZooKeeper("set", "")...)
+		if span.Fail(err); err == nil {
+			span.Set(tracing.Token(token))
+		}
+	}
+	return token, err
+}
+
+func (s *Session) token(ctx context.Context) (int64, error) {
 	for {
 		stat, err := s.set(ctx, "token", nil, -1)
 		if err == nil {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+
+	"eshop/pkg/tracing"
 )
 
 // Ticket is a place in the queue of a lock.
@@ -66,7 +68,13 @@ func (t *Ticket) Context(parent context.Context) (context.Context, context.Cance
 // only. Any error releases the ticket: ErrLost, ErrReleased, the end of ctx, or
 // a refusal by the servers. It is for one caller.
 func (t *Ticket) Wait(ctx context.Context) error {
+	ctx, span := tracing.Start(ctx, tracing.Client, "zookeeper lock")
+	defer span.End()
 	err := t.wait(ctx)
+	if span.On() {
+		span.Set(tracing.ZooKeeper("wait", t.name)...)
+		span.Fail(err)
+	}
 	if err != nil {
 		t.Release()
 		return fmt.Errorf("wait for the lock %q: %w", t.name, err)

@@ -19,6 +19,7 @@ import (
 	"eshop/pkg/coalesce"
 	"eshop/pkg/credential"
 	"eshop/pkg/ring"
+	"eshop/pkg/tracing"
 )
 
 // Members tells who serves the contract now.
@@ -146,7 +147,7 @@ func (c *Client) unreachable(ctx context.Context, m ring.Member, err error) bool
 		return false
 	}
 	c.members.Eject(m.ID, ne.err)
-	c.log.Warn("cache member is unreachable", "member", m.ID, "addr", m.Addr, "err", ne.err)
+	c.log.WarnContext(ctx, "cache member is unreachable", "member", m.ID, "addr", m.Addr, "err", ne.err)
 	return ctx.Err() == nil
 }
 
@@ -188,9 +189,17 @@ func (c *Client) do(ctx context.Context, over *http.Client, m ring.Member, path 
 	if show := c.cfg.Tokens.Header(); show != "" {
 		r.Header.Set("Authorization", show)
 	}
+	tracing.Inject(ctx, r.Header.Set)
+	span := tracing.Current(ctx)
+	if span.On() {
+		span.Set(tracing.HTTPCall(r.Method, r.URL.String(), m.Addr)...)
+	}
 	resp, err := over.Do(r)
 	if err != nil {
 		return nil, &unreachableError{m, err}
+	}
+	if span.On() {
+		span.Set(tracing.HTTPStatus(resp.StatusCode))
 	}
 	return resp, nil
 }
@@ -201,6 +210,8 @@ const pingPath = "/v1/ping"
 // Probe asks a member whether it serves; membership calls it for one that was
 // ejected. A process that is stopped, not dead, accepts and does not answer.
 func (c *Client) Probe(ctx context.Context, m ring.Member) error {
+	ctx, span := tracing.Start(ctx, tracing.Client, "GET "+pingPath)
+	defer span.End()
 	resp, err := c.do(ctx, c.pings, m, pingPath, nil)
 	if err != nil {
 		return err
@@ -212,7 +223,18 @@ func (c *Client) Probe(ctx context.Context, m ring.Member) error {
 	return nil
 }
 
-func (c *Client) getFrom(ctx context.Context, m ring.Member, req Request, more bool) (Reply, error) {
+func (c *Client) getFrom(ctx context.Context, m ring.Member, req Request, more bool) (reply Reply, err error) {
+	ctx, span := tracing.Start(ctx, tracing.Client, "GET /v1/doc")
+	defer func() {
+		if span.On() {
+			span.Set(tracing.Document(req.Key))
+			if span.Fail(err); err == nil {
+				span.Set(tracing.Layer(string(reply.Layer)))
+				span.Set(tracing.Copy(reply.Document)...)
+			}
+		}
+		span.End()
+	}()
 	ctx, cancel := share(ctx, more)
 	defer cancel()
 	q := url.Values{}
@@ -239,7 +261,7 @@ func (c *Client) getFrom(ctx context.Context, m ring.Member, req Request, more b
 	default:
 		return Reply{}, answerError(m, resp, body)
 	}
-	reply, err := metaFromHeaders(req.Key, resp.Header).reply(body)
+	reply, err = metaFromHeaders(req.Key, resp.Header).reply(body)
 	if err != nil {
 		return Reply{}, fmt.Errorf("read the answer of cache member %s for %v: %w", m.ID, req.Key, err)
 	}
@@ -292,7 +314,12 @@ func (c *Client) batchFrom(ctx context.Context, m ring.Member, reqs []Request, i
 		q.Add("key", formatKey(reqs[i]))
 	}
 	done := 0
-	err := func() error {
+	err := func() (err error) {
+		ctx, span := tracing.Start(ctx, tracing.Client, "GET /v1/docs")
+		defer func() {
+			span.Fail(err)
+			span.End()
+		}()
 		ctx, cancel := share(ctx, len(c.owners(reqs[idx[0]].Key)) > 1)
 		defer cancel()
 		resp, err := c.do(ctx, c.http, m, "/v1/docs", q)

@@ -17,6 +17,7 @@ import (
 	"eshop/pkg/credential"
 	"eshop/pkg/docapi"
 	"eshop/pkg/ring"
+	"eshop/pkg/tracing"
 )
 
 // fixed answers from a map; a key that is missing is Unavailable.
@@ -282,13 +283,60 @@ func TestHandlerRefuses(t *testing.T) {
 		{guarded, "GET", "/v1/doc/product/1", 401},
 	} {
 		w := httptest.NewRecorder()
-		tc.handler.ServeHTTP(w, httptest.NewRequest(tc.method, tc.url, nil))
+		req := httptest.NewRequest(tc.method, tc.url, nil)
+		req.Header.Set("X-Request-Id", "order-4711")
+		tc.handler.ServeHTTP(w, req)
+		if own := w.Header().Get("Content-Type") == "application/json; charset=utf-8"; w.Header().Get("X-Request-Id") != "order-4711" ||
+			w.Code >= 400 && w.Code != 404 && own && !strings.Contains(w.Body.String(), `"request":"order-4711"`) {
+			t.Errorf("%s %.60s: the id is %q in the header; the body is %s", tc.method, tc.url, w.Header().Get("X-Request-Id"), w.Body)
+		}
 		if w.Code != tc.want {
 			t.Errorf("%s %.60s: got %d, want %d: %s", tc.method, tc.url, w.Code, tc.want, w.Body)
 		}
 		if w.Code == 503 && w.Header().Get("Retry-After") != "2" {
 			t.Errorf("%s: Retry-After %q, want 2", tc.url, w.Header().Get("Retry-After"))
 		}
+	}
+}
+
+// known notes what the requests that reach it are known by.
+type known struct {
+	*fixed
+	ids chan string
+}
+
+func (k known) Load(ctx context.Context, req docapi.Request) (docapi.Reply, error) {
+	k.ids <- tracing.RequestID(ctx)
+	return k.fixed.Load(ctx, req)
+}
+
+func (k known) LoadMany(ctx context.Context, reqs []docapi.Request) []docapi.Result {
+	k.ids <- tracing.RequestID(ctx)
+	return k.fixed.LoadMany(ctx, reqs)
+}
+
+// TestRequestIDTravels: a request keeps its id at the cache role; one that has none gets one there.
+func TestRequestIDTravels(t *testing.T) {
+	src := known{everything(), make(chan string, 1)}
+	c := docapi.NewClient(docapi.ClientConfig{}, &members{list: []ring.Member{{ID: "a", Addr: serve(t, src, "")}}}, docapi.Deps{})
+	t.Cleanup(c.Close)
+	ctx := tracing.WithRequestID(t.Context(), "order-4711")
+	req := docapi.Request{Key: catalog.Key{Kind: "product", ID: 1}}
+	if _, err := c.Get(ctx, req); err != nil {
+		t.Fatal(err)
+	}
+	one := <-src.ids
+	if res := c.GetMany(ctx, []docapi.Request{req, {Key: catalog.Key{Kind: "product", ID: 2}}}); res[0].Err != nil {
+		t.Fatal(res[0].Err)
+	}
+	if many := <-src.ids; one != "order-4711" || many != "order-4711" {
+		t.Errorf("the cache role knows the request as %q, in a batch as %q", one, many)
+	}
+	if _, err := c.Get(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if id := <-src.ids; id == "" {
+		t.Error("a request without an id got none")
 	}
 }
 

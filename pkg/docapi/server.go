@@ -2,6 +2,7 @@ package docapi
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,6 +12,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/credential"
+	"eshop/pkg/tracing"
 )
 
 // HandlerConfig configures NewHandler.
@@ -19,6 +21,8 @@ type HandlerConfig struct {
 	Tokens *credential.Tokens
 	// Timeout of one request at the server (default 5 s).
 	Timeout time.Duration
+	// Trace goes on with the traces that requests carry; nil: none.
+	Trace *tracing.Tracer
 }
 
 type handler struct {
@@ -49,32 +53,69 @@ func NewHandler(cfg HandlerConfig, cat *catalog.Catalog, src Source) http.Handle
 
 func (h *handler) guard(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w, r, end := h.enter(w, r)
+		defer end()
 		if !h.cfg.Tokens.Admits([]byte(r.Header.Get("Authorization"))) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			fail(w, http.StatusUnauthorized, "the cluster token is missing or wrong: give the roles the same --cluster.token-file")
+			fail(w, r, http.StatusUnauthorized, "the cluster token is missing or wrong: give the roles the same --cluster.token-file")
 			return
 		}
 		ctx, cancel := context.WithTimeout(r.Context(), h.cfg.Timeout)
 		defer cancel()
-		next.ServeHTTP(w, r.WithContext(ctx))
+		r = r.WithContext(ctx)
+		next.ServeHTTP(w, r)
+		tracing.Current(ctx).Rename(cmp.Or(r.Pattern, r.Method)) // the pattern is not known before
 	})
 }
+
+// enter gives a request its id, which the answer tells, and its span if it is traced;
+// end is called when it was answered.
+func (h *handler) enter(w http.ResponseWriter, r *http.Request) (http.ResponseWriter, *http.Request, func()) {
+	ctx := tracing.WithRequestID(r.Context(), tracing.RequestIDOr(r.Header.Get(tracing.RequestIDHeader)))
+	ctx, span := h.cfg.Trace.Enter(ctx, tracing.Entry{Kind: tracing.Server, Name: r.Method, Get: r.Header.Get})
+	r = r.WithContext(ctx)
+	w.Header().Set(tracing.RequestIDHeader, tracing.RequestID(ctx))
+	if !span.On() {
+		return w, r, func() {}
+	}
+	answer := &observed{ResponseWriter: w, code: http.StatusOK}
+	return answer, r, func() {
+		span.Set(tracing.HTTPRequest(r.Method, r.URL.Path, "")...)
+		span.Set(tracing.HTTPStatus(answer.code), tracing.Request(tracing.RequestID(ctx)))
+		span.End()
+	}
+}
+
+// observed notes an answer's status.
+type observed struct {
+	http.ResponseWriter
+	code int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (o *observed) WriteHeader(code int) {
+	o.code = code
+	o.ResponseWriter.WriteHeader(code)
+}
+
+// Unwrap is for http.ResponseController.
+func (o *observed) Unwrap() http.ResponseWriter { return o.ResponseWriter }
 
 func (h *handler) one(w http.ResponseWriter, r *http.Request) {
 	q := r.URL.Query()
 	id, err := catalog.ParseID(r.PathValue("id"))
 	if err != nil {
-		fail(w, http.StatusBadRequest, err.Error())
+		fail(w, r, http.StatusBadRequest, err.Error())
 		return
 	}
 	req := Request{Key: catalog.Key{Kind: r.PathValue("kind"), ID: id}, Revalidate: q.Get("revalidate") == "1"}
 	if h.cat.Kind(req.Key.Kind) == nil {
-		fail(w, http.StatusBadRequest, "the kind "+strconv.Quote(req.Key.Kind)+" is not configured")
+		fail(w, r, http.StatusBadRequest, "the kind "+strconv.Quote(req.Key.Kind)+" is not configured")
 		return
 	}
 	if min := q.Get("min"); min != "" {
 		if req.Min, err = catalog.ParseStamp(min); err != nil {
-			fail(w, http.StatusBadRequest, err.Error())
+			fail(w, r, http.StatusBadRequest, err.Error())
 			return
 		}
 	}
@@ -85,7 +126,7 @@ func (h *handler) one(w http.ResponseWriter, r *http.Request) {
 func (h *handler) seed(w http.ResponseWriter, r *http.Request, k *catalog.Kind) {
 	id, err := catalog.ParseID(r.URL.Query().Get(k.Param))
 	if err != nil {
-		fail(w, http.StatusBadRequest, k.Param+": "+err.Error())
+		fail(w, r, http.StatusBadRequest, k.Param+": "+err.Error())
 		return
 	}
 	h.serve(w, r, Request{Key: catalog.Key{Kind: k.Name, ID: id}})
@@ -99,8 +140,12 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, req Request) {
 			u = &Unavailable{Reason: err.Error(), RetryAfter: time.Second}
 		}
 		w.Header().Set("Retry-After", strconv.Itoa(retrySeconds(u.RetryAfter)))
-		fail(w, http.StatusServiceUnavailable, u.Reason)
+		fail(w, r, http.StatusServiceUnavailable, u.Reason)
 		return
+	}
+	if span := tracing.Current(r.Context()); span.On() {
+		span.Set(tracing.Document(req.Key), tracing.Layer(string(reply.Layer)))
+		span.Set(tracing.Copy(reply.Document)...)
 	}
 	metaOf(reply).setHeaders(w.Header())
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
@@ -116,7 +161,7 @@ func (h *handler) serve(w http.ResponseWriter, r *http.Request, req Request) {
 func (h *handler) many(w http.ResponseWriter, r *http.Request) {
 	keys := r.URL.Query()["key"]
 	if len(keys) == 0 || len(keys) > MaxBatch {
-		fail(w, http.StatusBadRequest, "a batch names from 1 to "+strconv.Itoa(MaxBatch)+" documents by key=kind/id, not "+strconv.Itoa(len(keys)))
+		fail(w, r, http.StatusBadRequest, "a batch names from 1 to "+strconv.Itoa(MaxBatch)+" documents by key=kind/id, not "+strconv.Itoa(len(keys)))
 		return
 	}
 	reqs := make([]Request, len(keys))
@@ -126,7 +171,7 @@ func (h *handler) many(w http.ResponseWriter, r *http.Request) {
 			err = errors.New("the kind " + strconv.Quote(req.Key.Kind) + " is not configured")
 		}
 		if err != nil {
-			fail(w, http.StatusBadRequest, err.Error())
+			fail(w, r, http.StatusBadRequest, err.Error())
 			return
 		}
 		reqs[i] = req
@@ -143,8 +188,9 @@ func (h *handler) many(w http.ResponseWriter, r *http.Request) {
 	out.Flush()
 }
 
-func fail(w http.ResponseWriter, code int, reason string) {
+// fail answers with an error, in which the request's id stands.
+func fail(w http.ResponseWriter, r *http.Request, code int, reason string) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(code)
-	json.NewEncoder(w).Encode(map[string]string{"error": reason})
+	json.NewEncoder(w).Encode(map[string]string{"error": reason, "request": tracing.RequestID(r.Context())})
 }

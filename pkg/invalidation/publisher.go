@@ -10,6 +10,7 @@ import (
 	"eshop/pkg/catalog"
 	"eshop/pkg/kafka"
 	"eshop/pkg/ring"
+	"eshop/pkg/tracing"
 )
 
 // Sender is a producer that takes the partition from the record and waits for
@@ -47,7 +48,16 @@ func (p *Publisher) Publish(ctx context.Context, inv catalog.Invalidation) error
 	}
 	inv.Sent = time.Now().UnixMilli()
 	part := parts[ring.Hash(inv.Key.Kind, inv.Key.ID)%uint64(len(parts))].Partition
-	err := p.sender.Send(ctx, kafka.Record{Topic: p.topic, Partition: part, Key: []byte(inv.Key.String()), Value: inv.Encode()})
+	r := kafka.Record{Topic: p.topic, Partition: part, Key: []byte(inv.Key.String()), Value: inv.Encode()}
+	ctx, span := tracing.Start(ctx, tracing.Producer, "publish invalidation")
+	defer span.End()
+	if span.On() {
+		span.Set(tracing.Message("send", p.topic, part, -1, inv.Key.String())...)
+		span.Set(tracing.Document(inv.Key), tracing.Stamp(inv.Stamp), tracing.Version(inv.Stamp.Version))
+		tracing.InjectTrace(ctx, func(name, value string) { r.Headers = append(r.Headers, kafka.Header{Name: name, Value: value}) })
+	}
+	err := p.sender.Send(ctx, r)
+	span.Fail(err)
 	if err != nil {
 		return fmt.Errorf("publish %v: %w", inv.Key, err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"eshop/pkg/kafka"
+	"eshop/pkg/tracing"
 )
 
 // Config configures NewSubscriber.
@@ -33,6 +34,8 @@ const DefaultReplay = 5 * time.Minute
 type Deps struct {
 	Log      *slog.Logger
 	Registry prometheus.Registerer
+	// Trace goes on with the traces that messages carry; nil: none.
+	Trace *tracing.Tracer
 	// Now is the clock (default time.Now).
 	Now func() time.Time
 }
@@ -44,6 +47,7 @@ type Subscriber struct {
 	staleness atomic.Int64 // Config.MaxStaleness
 	log       *slog.Logger
 	now       func() time.Time
+	trace     *tracing.Tracer
 	receiver  *Receiver
 	reader    *kafka.Reader
 	lag       prometheus.Histogram
@@ -69,7 +73,7 @@ func NewSubscriber(cfg Config, floor *Floor, handler Handler, deps Deps) (*Subsc
 	if deps.Now == nil {
 		deps.Now = time.Now
 	}
-	s := &Subscriber{cfg: cfg, log: deps.Log, now: deps.Now, receiver: NewReceiver(floor, handler)}
+	s := &Subscriber{cfg: cfg, log: deps.Log, now: deps.Now, trace: deps.Trace, receiver: NewReceiver(floor, handler)}
 	s.SetMaxStaleness(cfg.MaxStaleness)
 	s.lag = prometheus.NewHistogram(prometheus.HistogramOpts{Name: "eshop_invalidation_lag_seconds",
 		Help: "Time from sending an invalidation to having applied it here.", Buckets: prometheus.ExponentialBuckets(0.0005, 2, 16)})
@@ -138,12 +142,22 @@ func (s *Subscriber) Behind() bool {
 type events struct{ s *Subscriber }
 
 func (e events) Record(r kafka.Record) {
-	s := e.s
+	s, ctx := e.s, context.Background()
+	var span tracing.Span
+	if len(r.Headers) > 0 { // those of a traced change only
+		ctx, span = s.trace.Enter(ctx, tracing.Entry{Kind: tracing.Consumer, Name: "apply invalidation", Get: r.Header, Linked: true})
+		defer span.End()
+	}
 	inv, err := s.receiver.Record(r.Partition, r.Value, s.now())
+	if span.On() {
+		span.Set(tracing.Message("process", r.Topic, r.Partition, r.Offset, string(r.Key))...)
+		span.Set(tracing.Document(inv.Key), tracing.Stamp(inv.Stamp), tracing.Version(inv.Stamp.Version))
+		span.Fail(err)
+	}
 	switch {
 	case err != nil:
 		s.bad.Inc()
-		s.log.Warn("a message of the invalidation topic is unreadable and skipped", "partition", r.Partition, "offset", r.Offset, "err", err)
+		s.log.WarnContext(ctx, "a message of the invalidation topic is unreadable and skipped", "partition", r.Partition, "offset", r.Offset, "err", err)
 	case inv.Heartbeat == "":
 		s.lag.Observe(max(0, s.now().Sub(inv.SentTime()).Seconds()))
 	}

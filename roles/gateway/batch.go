@@ -41,7 +41,8 @@ func (r *Role) serveBatch(ctx *fasthttp.RequestCtx, query []byte, start time.Tim
 		held[i], _ = r.l1.pages.GetAt(key, start)
 		r.access.request(ctx, key, held[i]) // each of them is a read of that product
 	}
-	out := r.settle(b.keys, held, r.overload.unknown.client(ctx), start)
+	r.traceBatch(ctx, b.keys, start, false)
+	out := r.settle(r.identity(ctx).ctx, b.keys, held, r.overload.unknown.client(ctx), start)
 	return r.writeBatch(ctx, &b, out, time.Now())
 }
 
@@ -49,7 +50,7 @@ func (r *Role) serveBatch(ctx *fasthttp.RequestCtx, query []byte, start time.Tim
 // slowest of them is waited for others may change: what has been overtaken then is
 // found anew, so that nobody is shown what had been replaced, or deleted, before he
 // was answered.
-func (r *Role) settle(keys []pageKey, held []*page, client netip.Addr, start time.Time) []outcome {
+func (r *Role) settle(ctx context.Context, keys []pageKey, held []*page, client netip.Addr, start time.Time) []outcome {
 	out := make([]outcome, len(keys))
 	open := all(len(keys))
 	for round := 1; ; round++ {
@@ -57,7 +58,7 @@ func (r *Role) settle(keys []pageKey, held []*page, client netip.Addr, start tim
 		if len(left) == 0 {
 			return out // nothing was waited for
 		}
-		r.settleBeyond(keys, left, out, client, start)
+		r.settleBeyond(ctx, keys, left, out, client, start)
 		open = open[:0]
 		for i := range out {
 			if r.overtook(keys[i], &out[i]) {
@@ -70,7 +71,7 @@ func (r *Role) settle(keys []pageKey, held []*page, client netip.Addr, start tim
 		start = time.Now()
 		if round == rounds {
 			for _, i := range open {
-				r.settleOvertaken(keys[i], &out[i], start)
+				r.settleOvertaken(ctx, keys[i], &out[i], start)
 			}
 			return out
 		}
@@ -108,16 +109,16 @@ func (r *Role) overtook(key pageKey, o *outcome) bool {
 
 // settleOvertaken is for what changes faster than it can be read: it is marked, or
 // cannot be had.
-func (r *Role) settleOvertaken(key pageKey, o *outcome, now time.Time) {
+func (r *Role) settleOvertaken(ctx context.Context, key pageKey, o *outcome, now time.Time) {
 	if o.page == nil || r.deadAny(o.page.deps) {
-		*o = r.judgeLoaded(key, nil, errChanging, r.forwardReason(key, now), now, false)
+		*o = r.judgeLoaded(ctx, key, nil, errChanging, r.forwardReason(key, now), now, false)
 		return
 	}
 	o.status.hit, o.status.fwd, o.status.stale = false, "stale", true
 }
 
 // settleBeyond finds what L1 does not have, as serveBeyond does for one page.
-func (r *Role) settleBeyond(keys []pageKey, open []int, out []outcome, client netip.Addr, start time.Time) {
+func (r *Role) settleBeyond(ctx context.Context, keys []pageKey, open []int, out []outcome, client netip.Addr, start time.Time) {
 	room, why := r.overload.enter(len(open))
 	defer r.overload.leave(room)
 	for _, i := range open[room:] {
@@ -128,7 +129,7 @@ func (r *Role) settleBeyond(keys []pageKey, open []int, out []outcome, client ne
 	}
 	if wait, spent := r.overload.unknown.rates.Spent(client, start); spent {
 		var known []int
-		for n, k := range r.know(pick(keys, open)) {
+		for n, k := range r.know(ctx, pick(keys, open)) {
 			o, done := r.judgeSpent(keys[open[n]], k, wait, start)
 			if !done {
 				known = append(known, open[n])
@@ -138,7 +139,7 @@ func (r *Role) settleBeyond(keys []pageKey, open []int, out []outcome, client ne
 		}
 		open = known
 	}
-	r.settleElsewhere(keys, open, out)
+	r.settleElsewhere(ctx, keys, open, out)
 	for _, i := range open {
 		if out[i].missing || out[i].isAbsent() {
 			r.overload.unknown.rates.Spend(client, time.Now())
@@ -148,7 +149,7 @@ func (r *Role) settleBeyond(keys []pageKey, open []int, out []outcome, client ne
 
 // settleElsewhere asks the owners, each once and all at the same time, and loads
 // the rest here meanwhile.
-func (r *Role) settleElsewhere(keys []pageKey, open []int, out []outcome) {
+func (r *Role) settleElsewhere(ctx context.Context, keys []pageKey, open []int, out []outcome) {
 	var here []int
 	byOwner := map[ring.Member][]int{}
 	for _, i := range open {
@@ -159,15 +160,15 @@ func (r *Role) settleElsewhere(keys []pageKey, open []int, out []outcome) {
 			here = append(here, i)
 		}
 	}
-	load := func(open []int) { r.settleLoaded(keys, open, out, r.cfg.WaitTimeout, false) }
+	load := func(open []int) { r.settleLoaded(ctx, keys, open, out, r.cfg.WaitTimeout, false) }
 	var loads sync.WaitGroup
 	loads.Go(func() { load(here) })
-	r.askOwners(keys, byOwner, out, load)
+	r.askOwners(ctx, keys, byOwner, out, load)
 	loads.Wait()
 }
 
 // settleLoaded loads pages here, as serveLoaded does for one.
-func (r *Role) settleLoaded(keys []pageKey, open []int, out []outcome, wait time.Duration, peer bool) {
+func (r *Role) settleLoaded(ctx context.Context, keys []pageKey, open []int, out []outcome, wait time.Duration, peer bool) {
 	if len(open) == 0 {
 		return
 	}
@@ -176,11 +177,11 @@ func (r *Role) settleLoaded(keys []pageKey, open []int, out []outcome, wait time
 	for n, i := range open {
 		reasons[n] = r.forwardReason(keys[i], now)
 	}
-	ctx, cancel := context.WithTimeout(r.base, wait)
+	load, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	// A hot page was not asked of its owner, who may still have it.
 	failed, theirs := make(map[int]error), make(map[ring.Member][]int)
-	for n, l := range r.loadMany(ctx, pick(keys, open)) {
+	for n, l := range r.loadMany(load, pick(keys, open)) {
 		i := open[n]
 		now := time.Now()
 		var ok bool
@@ -193,12 +194,12 @@ func (r *Role) settleLoaded(keys []pageKey, open []int, out []outcome, wait time
 				continue
 			}
 		}
-		out[i] = r.judgeLoaded(keys[i], l.answer, l.err, reasons[n], now, peer)
+		out[i] = r.judgeLoaded(ctx, keys[i], l.answer, l.err, reasons[n], now, peer)
 	}
-	r.askOwners(keys, theirs, out, func(left []int) {
+	r.askOwners(ctx, keys, theirs, out, func(left []int) {
 		now := time.Now()
 		for _, i := range left {
-			out[i] = r.judgeLoaded(keys[i], nil, failed[i], r.forwardReason(keys[i], now), now, peer)
+			out[i] = r.judgeLoaded(ctx, keys[i], nil, failed[i], r.forwardReason(keys[i], now), now, peer)
 		}
 	})
 }
@@ -206,10 +207,10 @@ func (r *Role) settleLoaded(keys []pageKey, open []int, out []outcome, wait time
 // askOwners asks each owner for what it owns, by one hop, and all of them at the
 // same time: it takes as long as the slowest of them. What an owner does not have
 // is handed to otherwise, which may be called for several owners at once.
-func (r *Role) askOwners(keys []pageKey, theirs map[ring.Member][]int, out []outcome, otherwise func(left []int)) {
+func (r *Role) askOwners(ctx context.Context, keys []pageKey, theirs map[ring.Member][]int, out []outcome, otherwise func(left []int)) {
 	var owners sync.WaitGroup
 	for owner, open := range theirs {
-		owners.Go(func() { otherwise(r.settleForwarded(keys, open, out, owner)) })
+		owners.Go(func() { otherwise(r.settleForwarded(ctx, keys, open, out, owner)) })
 	}
 	owners.Wait()
 }

@@ -12,6 +12,7 @@ import (
 
 	"eshop/pkg/admission"
 	"eshop/pkg/ring"
+	"eshop/pkg/tracing"
 )
 
 // The hop of a batch: GET /api/v1/products?ids=… at the peer listener of the owner.
@@ -24,22 +25,22 @@ const applicationHTTP = "application/http"
 
 // settleForwarded takes the outcomes that the owner of pages has and returns those
 // that are to be loaded here instead.
-func (r *Role) settleForwarded(keys []pageKey, open []int, out []outcome, owner ring.Member) (left []int) {
+func (r *Role) settleForwarded(ctx context.Context, keys []pageKey, open []int, out []outcome, owner ring.Member) (left []int) {
 	asked := make([]forwardKey, len(open))
 	for n, i := range open {
 		asked[n] = forwardKey{pageKey: keys[i], owner: owner.ID}
 	}
-	ctx, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
+	wait, cancel := context.WithTimeout(ctx, r.cfg.WaitTimeout)
 	defer cancel()
 	own := false
-	for n, got := range r.forwards.DoMany(ctx, asked, func(ctx context.Context, keys []forwardKey, done func(int, *peerAnswer, error)) {
+	for n, got := range r.forwards.DoMany(wait, asked, func(ctx context.Context, keys []forwardKey, done func(int, *peerAnswer, error)) {
 		r.forwardMany(ctx, keys, owner, done)
 	}) {
 		i := open[n]
 		if got.Err != nil && !got.Shared && !own {
 			own = true
 			r.metrics.forwardFailed.Inc()
-			r.log.Debug("the owner did not answer, loading here", "owner", owner.ID, "page", r.router.target(keys[i]), "err", got.Err)
+			r.log.DebugContext(ctx, "the owner did not answer, loading here", "owner", owner.ID, "page", r.router.target(keys[i]), "err", got.Err)
 		}
 		if got.Err != nil || !r.takes(keys[i], got.Value) {
 			left = append(left, i)
@@ -53,6 +54,7 @@ func (r *Role) settleForwarded(keys []pageKey, open []int, out []outcome, owner 
 // forwardMany asks the owner for pages, once and together.
 func (r *Role) forwardMany(ctx context.Context, keys []forwardKey, owner ring.Member, done func(int, *peerAnswer, error)) {
 	r.metrics.forwarded.Inc()
+	ctx, span := tracing.Start(ctx, tracing.Client, "ask the owner")
 	pages := make([]pageKey, len(keys))
 	for i, k := range keys {
 		pages[i] = k.pageKey
@@ -66,6 +68,10 @@ func (r *Role) forwardMany(ctx context.Context, keys []forwardKey, owner ring.Me
 	}
 	for i := read; i < len(keys); i++ {
 		done(i, nil, err)
+	}
+	if span.On() {
+		span.Set(r.documentsOf(pages))
+		endCall(span, owner, &peerAnswer{code: resp.StatusCode()}, err)
 	}
 }
 
@@ -109,6 +115,8 @@ func (r *Role) servePeerBatch(ctx *fasthttp.RequestCtx, query []byte, start time
 		return
 	}
 	held, out := make([]*page, len(b.keys)), make([]outcome, len(b.keys))
+	r.traceBatch(ctx, b.keys, start, true)
+	defer func() { r.leave(ctx, layerNone, fasthttp.StatusOK) }()
 	for i, key := range b.keys {
 		held[i], _ = r.l1.pages.GetAt(key, start)
 	}
@@ -118,10 +126,11 @@ func (r *Role) servePeerBatch(ctx *fasthttp.RequestCtx, query []byte, start time
 	for _, i := range open[room:] {
 		out[i] = r.refuse(b.keys[i], fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, true)
 	}
-	r.settleLoaded(b.keys, open[:room], out, r.cfg.PeerTimeout*3/4, true)
+	r.settleLoaded(r.identity(ctx).ctx, b.keys, open[:room], out, r.cfg.PeerTimeout*3/4, true)
 
 	// An answer is written as if it were alone, by who writes it then, in a context that is nobody's.
 	one := new(fasthttp.RequestCtx)
+	one.SetUserValue(identityKey{}, r.identity(ctx))
 	var body bytes.Buffer
 	w := bufio.NewWriterSize(&body, pageBuffer)
 	now, most := time.Now(), r.live.batches.Load().bytes

@@ -7,7 +7,41 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/tracing"
 )
+
+// buildTraced is buildCurrent with a span.
+func (r *Role) buildTraced(ctx context.Context, keys []pageKey, done func(i int, a *answer, err error)) {
+	ctx, span := tracing.Start(ctx, tracing.Internal, "load page")
+	if !span.On() {
+		r.buildCurrent(ctx, keys, done)
+		return
+	}
+	defer span.End()
+	span.Set(r.documentsOf(keys))
+	r.buildCurrent(ctx, keys, func(i int, a *answer, err error) {
+		if span.Fail(err); err == nil && len(keys) == 1 {
+			root := a.deps[0].stamp
+			span.Set(tracing.Layer(a.layer.String()), tracing.Stamp(root), tracing.Version(root.Version), tracing.Outcome(a.outcome()))
+		}
+		done(i, a, err)
+	})
+}
+
+// outcome says in a word what a load has brought.
+func (a *answer) outcome() string {
+	switch {
+	case a.page == nil:
+		return "absent"
+	case a.stale:
+		return "stale"
+	case a.partial:
+		return "partial"
+	case a.stored:
+		return "stored"
+	}
+	return "not stored"
+}
 
 // buildCurrent builds pages until no change has overtaken them, and tells of each
 // when it is done: a request that came after the change may wait for this very
@@ -37,7 +71,7 @@ func (r *Role) buildRound(ctx context.Context, keys []pageKey, open []int, reach
 			again = append(again, i)
 			continue
 		}
-		a, err := r.build(keys[i], p)
+		a, err := r.build(ctx, keys[i], p)
 		switch {
 		case err != nil:
 			done(i, nil, fmt.Errorf("build the page %s: %w", r.router.target(keys[i]), err))
@@ -56,7 +90,7 @@ func (r *Role) buildRound(ctx context.Context, keys []pageKey, open []int, reach
 }
 
 // build renders a page of the documents that were read for it.
-func (r *Role) build(key pageKey, p *parts) (*answer, error) {
+func (r *Role) build(ctx context.Context, key pageKey, p *parts) (*answer, error) {
 	pt := &r.cat.Pages()[key.page]
 	if p.err != nil {
 		return nil, p.err
@@ -76,7 +110,7 @@ func (r *Role) build(key pageKey, p *parts) (*answer, error) {
 		case f.err != nil:
 			a.partial = true
 			// Not louder: under a switch, or in a flood, it is most pages. A metric counts them.
-			r.log.Debug("a page is served without a part that could not be loaded", "page", r.router.target(key), "part", pt.Related[i], "err", f.err)
+			r.log.DebugContext(ctx, "a page is served without a part that could not be loaded", "page", r.router.target(key), "part", pt.Related[i], "err", f.err)
 			continue
 		case f.entry == nil: // the root names none
 			continue

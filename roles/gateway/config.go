@@ -19,6 +19,7 @@ import (
 	"eshop/pkg/lifecycle"
 	"eshop/pkg/membership"
 	"eshop/pkg/rediscluster"
+	"eshop/pkg/tracing"
 	"eshop/pkg/zookeeper"
 )
 
@@ -83,6 +84,10 @@ type Config struct {
 	TopicInvalidate, TopicAccess string
 
 	AccessLog AccessLog
+
+	// Trace is what is traced of requests and invalidations, and where it is sent
+	// (nowhere). Service and Instance are filled in.
+	Trace tracing.Config
 }
 
 // Limits of the public listener; they keep slow and greedy clients harmless.

@@ -29,6 +29,29 @@
 // that are partial or could not be checked on a miss are no-store. Cache-Status
 // is RFC 9211 and tells which level answered (status.go).
 //
+// # Request ids and traces
+//
+// What is more than a hit has an id (identity.go): that of its X-Request-Id, if it is
+// made of at most 128 letters, digits and the characters of "-_.:/+=@", else a new
+// one. It stands in the answer's X-Request-Id, in the body of an error, in each line
+// of the log, and goes with the hop to the owner and to the cache role.
+//
+// With Config.Trace a request whose traceparent says sampled is traced, a hit too,
+// and of those that L1 cannot answer and that have no traceparent the configured
+// share (package tracing). The spans of one page at a gateway that does not own it:
+//
+//	GET /product                   the request, here
+//	  ask the owner's memory       the hop for what the owner has at hand
+//	  ask the owner                the hop that waits, if it has nothing
+//	    GET /product               the same request at the owner
+//	      load page                the load, which others may wait for too (eshop.shared)
+//	        redis get-many
+//	        GET /v1/doc            the cache role goes on below it
+//
+// A load belongs to the request that began it. A message of the bus that carries a
+// trace gets a span, "apply invalidation". A hit of the fast path looks at its
+// traceparent if there are traces at all, and at nothing if there are none.
+//
 // With Config.TLS it speaks TLS: the fast path is the same (package fastpath), the
 // handshake has the time of a request, and a renewed certificate is shown from the
 // next handshake on (package certificate). Config.Cluster does so for the peer
@@ -217,6 +240,7 @@
 //	hosts.go     the connections to peers      pipe.go      one of them, for many requests
 //	load.go      one load for each page        build.go     what a load does: documents, then the page
 //	outcome.go   how a request ends            template.go  views, reload on change
+//	identity.go  request ids and spans
 //	refresh.go   bounded background work       render.go    what a template sees
 //	invalidate.go the bus, revalidation limit  explain.go   the admin API's part
 //	fleet.go     what the consoles of other processes ask

@@ -98,7 +98,7 @@ func TestFastPathSaysTheSame(t *testing.T) {
 				{"close", "GET /product/7", "Connection: close\r\n", false},
 				{"twice the same header", "GET /product/7", "Accept: text/html\r\nAccept: application/json\r\n", false},
 			} {
-				text := c.line + " HTTP/1.1\r\nHost: x\r\n" + c.fields + "\r\n"
+				text := c.line + " HTTP/1.1\r\nHost: x\r\nX-Request-Id: the-same\r\n" + c.fields + "\r\n"
 				g.get(t, "/product/8") // its absence is known
 				sink.take()
 				collectAll(g)
@@ -136,7 +136,7 @@ func TestFastPathSaysTheSameToPeers(t *testing.T) {
 	const allowed = "Authorization: Bearer secret\r\n"
 	check := func(name, line, fields string, quick bool) {
 		t.Helper()
-		text := line + " HTTP/1.1\r\nHost: x\r\n" + fields + "\r\n"
+		text := line + " HTTP/1.1\r\nHost: x\r\nX-Request-Id: the-same\r\n" + fields + "\r\n"
 		want, before := said(t, at.behind, text), at.quick.Load()
 		got := said(t, at.fast, text)
 		if was := at.quick.Load() != before; was != quick {

@@ -13,6 +13,7 @@ import (
 
 	"eshop/pkg/catalog"
 	"eshop/pkg/ring"
+	"eshop/pkg/tracing"
 )
 
 // group is what routing asks of the membership; *membership.Group has it.
@@ -63,17 +64,21 @@ type keyStamp struct {
 // then by a request that may wait, which those who want the same share.
 func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.Member) (from layer, code int, missing, done bool) {
 	fk := forwardKey{pageKey: key, gzip: acceptsGzip(ctx.Request.Header.Peek(fasthttp.HeaderAcceptEncoding)), owner: owner.ID}
-	a, q, err := r.askKept(fk, owner)
+	v := r.identity(ctx)
+	a, q, err := r.askKept(v.ctx, fk, owner)
 	defer r.hosts.done(q) // a points into it
 	shared := false
 	if errors.Is(err, errNotKept) {
-		wait, cancel := context.WithTimeout(r.base, r.cfg.WaitTimeout)
+		wait, cancel := context.WithTimeout(v.ctx, r.cfg.WaitTimeout)
 		defer cancel()
 		var p *peerAnswer
 		p, shared, err = r.forwards.Do(wait, fk, func(ctx context.Context) (*peerAnswer, error) {
 			r.metrics.forwarded.Inc()
 			return r.forward(ctx, fk, owner)
 		})
+		if shared {
+			v.span.Set(tracing.Shared(true))
+		}
 		if err == nil {
 			a = *p
 		}
@@ -81,7 +86,7 @@ func (r *Role) serveForwarded(ctx *fasthttp.RequestCtx, key pageKey, owner ring.
 	if err != nil {
 		if !shared {
 			r.metrics.forwardFailed.Inc()
-			r.log.Debug("the owner did not answer, loading here", "owner", owner.ID, "page", r.router.target(key), "err", err)
+			r.log.DebugContext(v.ctx, "the owner did not answer, loading here", "owner", owner.ID, "page", r.router.target(key), "err", err)
 		}
 		return 0, 0, false, false
 	}
@@ -164,7 +169,9 @@ func appendForwarded(b, theirs []byte, reason, owner string, hot bool) []byte {
 }
 
 // forward asks the owner, once: its peer listener never forwards (10, PITFALL 16).
-func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (*peerAnswer, error) {
+func (r *Role) forward(ctx context.Context, k forwardKey, owner ring.Member) (answer *peerAnswer, err error) {
+	ctx, span := tracing.Start(ctx, tracing.Client, "ask the owner")
+	defer func() { endCall(span, owner, answer, err) }()
 	resp := fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseResponse(resp)
 	if err := r.hop(ctx, r.router.target(k.pageKey), k.gzip, owner, resp); err != nil {
@@ -184,6 +191,7 @@ func (r *Role) hop(ctx context.Context, target string, gzip bool, owner ring.Mem
 	if gzip {
 		req.Header.Set(fasthttp.HeaderAcceptEncoding, "gzip")
 	}
+	tracing.Inject(ctx, req.Header.Set)
 	deadline := time.Now().Add(r.cfg.PeerTimeout)
 	if d, ok := ctx.Deadline(); ok && d.Before(deadline) {
 		deadline = d
@@ -235,7 +243,11 @@ func (r *Role) readPeer(h *fasthttp.ResponseHeader, owner ring.Member) (a peerAn
 var errNotKept = errors.New("the owner has nothing at hand")
 
 // askKept asks the owner for what it has in L1. The answer stands in the question.
-func (r *Role) askKept(k forwardKey, owner ring.Member) (a peerAnswer, q *question, err error) {
+func (r *Role) askKept(ctx context.Context, k forwardKey, owner ring.Member) (a peerAnswer, q *question, err error) {
+	ctx, span := tracing.Start(ctx, tracing.Client, "ask the owner's memory")
+	if span.On() {
+		defer func() { endCall(span, owner, &a, err) }()
+	}
 	q, err = r.hosts.ask(owner.Addr, r.cfg.PeerTimeout, func(b []byte) []byte {
 		b = r.router.appendTarget(append(b, "GET "...), k.pageKey)
 		b = append(append(b, " HTTP/1.1\r\nHost: "...), owner.Addr...)
@@ -245,6 +257,9 @@ func (r *Role) askKept(k forwardKey, owner ring.Member) (a peerAnswer, q *questi
 		}
 		if k.gzip {
 			b = append(b, "\r\nAccept-Encoding: gzip"...)
+		}
+		if span.On() { // otherwise nobody there asks who it was: it is a hit, or is told that it is none
+			tracing.Inject(ctx, headerLine(&b))
 		}
 		return append(b, "\r\n\r\n"...)
 	})
@@ -264,6 +279,26 @@ func (r *Role) askKept(k forwardKey, owner ring.Member) (a peerAnswer, q *questi
 	a, err = r.readPeer(&q.header, owner)
 	a.body, a.borrowed = q.body, true
 	return a, q, err
+}
+
+// endCall ends the span of a question to an owner.
+func endCall(span tracing.Span, owner ring.Member, a *peerAnswer, err error) {
+	if !span.On() {
+		return
+	}
+	span.Set(tracing.Owner(owner.ID, owner.Addr)...)
+	switch {
+	case errors.Is(err, errNotKept):
+		span.Set(tracing.Outcome("not there"))
+	case err != nil:
+		span.Fail(err)
+	default:
+		span.Set(tracing.HTTPStatus(a.code))
+		if len(a.stamps) > 0 {
+			span.Set(tracing.Document(a.stamps[0].key), tracing.Stamp(a.stamps[0].stamp), tracing.Version(a.stamps[0].stamp.Version))
+		}
+	}
+	span.End()
 }
 
 // unreachable tells a peer that is gone from one that waits for a slow origin:

@@ -25,6 +25,7 @@ import (
 	"eshop/pkg/membership"
 	"eshop/pkg/rediscluster"
 	"eshop/pkg/ring"
+	"eshop/pkg/tracing"
 	"eshop/pkg/zookeeper"
 )
 
@@ -45,6 +46,7 @@ type Role struct {
 	l1      *l1
 	floor   *invalidation.Floor
 	metrics *metrics
+	trace   *tracing.Tracer // nil: there are no traces
 
 	store   store
 	lookups store // Redis for unknown.go
@@ -119,7 +121,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	r.source = gatedSource{r.docs, r.overload.cache}
 	r.subscriber, err = invalidation.NewSubscriber(
 		invalidation.Config{Kafka: r.cfg.Kafka, Topic: r.cfg.TopicInvalidate, MaxStaleness: r.cfg.MaxStaleness},
-		r.floor, bus{r}, invalidation.Deps{Log: r.log, Registry: deps.Registry})
+		r.floor, bus{r}, invalidation.Deps{Log: r.log, Registry: deps.Registry, Trace: r.trace})
 	if err != nil {
 		return fail("the invalidation bus", err)
 	}
@@ -198,6 +200,10 @@ func newRole(cfg Config, deps Deps) (*Role, error) {
 		return nil, err
 	}
 	r.live.batches.Store(batches)
+	r.cfg.Trace.Service, r.cfg.Trace.Instance = "eshop-gateway", cfg.ID
+	if r.trace, err = tracing.New(r.cfg.Trace, tracing.Deps{Log: r.log, Registry: deps.Registry}); err != nil {
+		return nil, fmt.Errorf("set up the traces: %w", err)
+	}
 	r.views, err = newViews(r.cat, cfg.Template, r.log, func(ok bool) {
 		if ok {
 			r.metrics.templateLoads.Inc()
@@ -240,8 +246,8 @@ func (r *Role) Listen() error {
 		l.Close()
 		return fmt.Errorf("listen for peers on %s (--gateway.peer-addr): %w", r.cfg.PeerAddr, err)
 	}
-	r.fast = r.fastpath(r.tls.Listener(l), r.answerHit, r.clientRefused)
-	r.peerFast = r.fastpath(r.cluster.Listener(p), r.answerPeer, r.peerRefused)
+	r.fast = r.fastpath(r.tls.Listener(l), r.untraced(r.trace.Wants, r.answerHit), r.clientRefused)
+	r.peerFast = r.fastpath(r.cluster.Listener(p), r.untraced(r.peerTraced, r.answerPeer), r.peerRefused)
 	r.listener, r.peerListener = r.overload.bound(r.cfg.Limits, r.fast, r.peerFast)
 	return nil
 }
@@ -281,6 +287,7 @@ func (r *Role) Run(ctx context.Context) error {
 	g := lifecycle.New(lifecycle.Config{}, lifecycle.Deps{Log: r.log})
 	// Unreachable servers are waited for, not fatal.
 	add := func(name string, run func(context.Context) error) { g.Add(name, lifecycle.Started(run)) }
+	add("traces", r.trace.Run) // it stops last and sends what the others did
 	add("templates", func(ctx context.Context) error { r.views.run(ctx); return nil })
 	add("certificate", r.tls.Run)
 	add("certificate between roles", r.cluster.Run)

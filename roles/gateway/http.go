@@ -76,6 +76,7 @@ func (r *Role) brokenRequest(ctx *fasthttp.RequestCtx, err error) {
 func (r *Role) servePublic(ctx *fasthttp.RequestCtx) {
 	start := time.Now()
 	from, code := r.serve(ctx, start)
+	r.leave(ctx, from, code)
 	r.metrics.requests.count(ctx.ConnID(), from, code, time.Since(start))
 }
 
@@ -100,9 +101,13 @@ func (r *Role) serve(ctx *fasthttp.RequestCtx, start time.Time) (layer, int) {
 	}
 	p, _ := r.l1.pages.GetAt(key, start)
 	r.access.request(ctx, key, p) // first of all, so that no way to an answer is left out
+	if r.trace.On() && r.trace.Wants(head.Peek("traceparent"), start) {
+		r.traceRequest(ctx, key, start, false)
+	}
 	if from, code, done := r.serveL1(ctx, key, p, start, false); done {
 		return from, code
 	}
+	r.traceRequest(ctx, key, start, false)
 	return r.serveBeyond(ctx, key, start)
 }
 
@@ -136,7 +141,7 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (fr
 			wait = min(wait, r.cfg.PeerTimeout)
 		}
 	}
-	a, err := r.await(key, wait)
+	a, err := r.await(r.identity(ctx).ctx, key, wait)
 	now := time.Now()
 	if o, ok := r.keptBetter(key, a, err, now, peer); ok {
 		return o.from, r.write(ctx, key, &o, now), false
@@ -145,17 +150,18 @@ func (r *Role) serveLoaded(ctx *fasthttp.RequestCtx, key pageKey, peer bool) (fr
 		if from, code, missing, ok := r.serveForwarded(ctx, key, owner); ok {
 			return from, code, missing
 		}
-		a, err = r.await(key, r.cfg.WaitTimeout)
+		a, err = r.await(r.identity(ctx).ctx, key, r.cfg.WaitTimeout)
 		now = time.Now()
 	}
-	o := r.judgeLoaded(key, a, err, reason, now, peer)
+	o := r.judgeLoaded(r.identity(ctx).ctx, key, a, err, reason, now, peer)
 	return o.from, r.write(ctx, key, &o, now), o.missing
 }
 
-// await loads a page. The wait ends with the process or with its own limit. The
-// request's context is not used: it must not outlive the handler (PITFALL 41).
-func (r *Role) await(key pageKey, limit time.Duration) (*answer, error) {
-	ctx, cancel := context.WithTimeout(r.base, limit)
+// await loads a page. The wait ends with the process or with its own limit. Its
+// context is an identity's, not the server's own, which must not outlive the handler
+// (PITFALL 41).
+func (r *Role) await(ctx context.Context, key pageKey, limit time.Duration) (*answer, error) {
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	return r.load(ctx, key)
 }

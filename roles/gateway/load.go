@@ -10,6 +10,7 @@ import (
 
 	"eshop/pkg/coalesce"
 	"eshop/pkg/docapi"
+	"eshop/pkg/tracing"
 )
 
 // answer is the outcome of a load: a page, or the knowledge that there is none.
@@ -80,11 +81,12 @@ func all(n int) []int {
 }
 
 func (r *Role) loadOnce(ctx context.Context, keys []pageKey) []coalesce.Result[*answer] {
-	out := r.loads.DoMany(ctx, keys, r.buildCurrent)
+	out := r.loads.DoMany(ctx, keys, r.buildTraced)
 	logged := false
 	for i, got := range out {
 		if got.Shared {
 			r.metrics.coalesced.Inc()
+			tracing.Current(ctx).Set(tracing.Shared(true))
 		}
 		if errors.Is(got.Err, coalesce.ErrOverloaded) {
 			r.metrics.overloaded.Inc()
@@ -92,7 +94,7 @@ func (r *Role) loadOnce(ctx context.Context, keys []pageKey) []coalesce.Result[*
 		var panicked *coalesce.PanicError
 		if !logged && errors.As(got.Err, &panicked) && !got.Shared {
 			logged = true // it is one load
-			r.log.Error("a page load panicked", "page", r.router.target(keys[i]), "panic", panicked.Value, "stack", string(panicked.Stack))
+			r.log.ErrorContext(ctx, "a page load panicked", "page", r.router.target(keys[i]), "panic", panicked.Value, "stack", string(panicked.Stack))
 		}
 	}
 	return out

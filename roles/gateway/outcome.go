@@ -1,6 +1,8 @@
 package gateway
 
 import (
+	"context"
+	"log/slog"
 	"time"
 
 	"github.com/valyala/fasthttp"
@@ -89,12 +91,16 @@ func (r *Role) judgeAbsent(key pageKey, now time.Time, peer bool) (outcome, bool
 }
 
 // judgeLoaded is the outcome after a load. reason is why there was one.
-func (r *Role) judgeLoaded(key pageKey, a *answer, err error, reason string, now time.Time, peer bool) outcome {
+func (r *Role) judgeLoaded(ctx context.Context, key pageKey, a *answer, err error, reason string, now time.Time, peer bool) outcome {
 	if err != nil {
 		if why, retry, refused := refusal(err); refused {
 			return r.refuse(key, fasthttp.StatusServiceUnavailable, why, retry, now, peer)
 		}
-		r.log.Debug("a page cannot be had", "page", r.router.target(key), "err", err)
+		level := slog.LevelWarn
+		if r.degraded.forbids(r.rootOf(key).Kind) != nil {
+			level = slog.LevelDebug // an operator wants it so
+		}
+		r.log.Log(ctx, level, "a page cannot be had", "page", r.router.target(key), "err", err)
 		return outcome{from: layerNone, code: fasthttp.StatusServiceUnavailable, retry: retryAfter(err),
 			status: cacheStatus{fwd: reason, hot: r.hot.has(key), owner: r.id, peer: peer}}
 	}

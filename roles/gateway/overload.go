@@ -159,12 +159,17 @@ func (r *Role) writeRefusal(ctx *fasthttp.RequestCtx, key pageKey, o *outcome) i
 	r.setRetryAfter(ctx, o.retry)
 	h.SetCanonical(r.headers.nosniff, r.headers.no)
 	ctx.Response.SetStatusCode(o.code)
+	id := r.identity(ctx).id
 	if key.json {
+		p := problem{code: o.code, title: "Busy", reason: "Please try again in a moment."}
+		if o.code == fasthttp.StatusTooManyRequests {
+			p.title, p.reason = "Too many unknown ids", "Please try again later."
+		}
 		h.SetContentTypeBytes(r.headers.problem)
-		ctx.Response.SetBodyRaw(r.headers.busyJSON[o.code == fasthttp.StatusTooManyRequests])
+		ctx.Response.SetBodyRaw(appendProblem(nil, p, id))
 	} else {
 		h.SetContentTypeBytes(r.headers.text)
-		ctx.Response.SetBodyRaw(r.headers.busy)
+		ctx.Response.SetBodyString(busy + "\nRequest " + id + "\n")
 	}
 	return o.code
 }

@@ -30,7 +30,7 @@ func refused(t *testing.T, ctx *fasthttp.RequestCtx, code int, why string) {
 	t.Helper()
 	retry, _ := strconv.Atoi(header(ctx, "Retry-After"))
 	if got := ctx.Response.StatusCode(); got != code || !strings.Contains(header(ctx, "Cache-Status"), `detail="refused: `+why) ||
-		retry < 1 || retry > 12 || header(ctx, "Cache-Control") != "no-store" || len(ctx.Response.Body()) > 100 {
+		retry < 1 || retry > 12 || header(ctx, "Cache-Control") != "no-store" || len(ctx.Response.Body()) > 150 {
 		t.Errorf("%d, Cache-Status %q, Retry-After %q, Cache-Control %q, %d bytes; want %d, refused: %s, a time, no-store, next to nothing",
 			got, header(ctx, "Cache-Status"), header(ctx, "Retry-After"), header(ctx, "Cache-Control"), len(ctx.Response.Body()), code, why)
 	}

@@ -52,21 +52,30 @@ func (r *Role) servePeer(ctx *fasthttp.RequestCtx) {
 	}
 	key.json = suffix
 	start := time.Now()
-	p, _ := r.l1.pages.GetAt(key, start)
-	if _, _, done := r.serveL1(ctx, key, p, start, true); done {
-		return
+	if r.peerTraced(head.Peek("traceparent"), start) {
+		r.traceRequest(ctx, key, start, true)
 	}
-	if string(head.Peek(fasthttp.HeaderCacheControl)) == onlyIfCached { // behind it others wait in the pipe
+	from, code := r.servePeerPage(ctx, key, start)
+	r.leave(ctx, from, code)
+}
+
+func (r *Role) servePeerPage(ctx *fasthttp.RequestCtx, key pageKey, start time.Time) (layer, int) {
+	p, _ := r.l1.pages.GetAt(key, start)
+	if from, code, done := r.serveL1(ctx, key, p, start, true); done {
+		return from, code
+	}
+	if string(ctx.Request.Header.Peek(fasthttp.HeaderCacheControl)) == onlyIfCached { // behind it others wait in the pipe
 		ctx.Response.SetStatusCode(fasthttp.StatusGatewayTimeout)
-		return
+		return layerNone, fasthttp.StatusGatewayTimeout
 	}
 	if _, why := r.overload.enter(1); why != "" { // the one who asks loads the page itself
 		o := r.refuse(key, fasthttp.StatusServiceUnavailable, why, admission.Spread(0), start, true)
-		r.write(ctx, key, &o, start)
-		return
+		return o.from, r.write(ctx, key, &o, start)
 	}
 	defer r.overload.leave(1)
-	r.serveLoaded(ctx, key, true)
+	r.traceRequest(ctx, key, start, true)
+	from, code, _ := r.serveLoaded(ctx, key, true)
+	return from, code
 }
 
 // onlyIfCached is the Cache-Control of a request for what is in L1, which is

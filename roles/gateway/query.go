@@ -266,6 +266,12 @@ func unhex(c byte) (byte, bool) {
 // target is the inverse of parse: the form in which a page is asked of a peer.
 func (r *router) target(k pageKey) string { return string(r.appendTarget(nil, k)) }
 
+// path is target without its query.
+func (r *router) path(k pageKey) string {
+	k.rel = [maxRelated]int64{}
+	return r.target(k)
+}
+
 func (r *router) appendTarget(b []byte, k pageKey) []byte {
 	rt := &r.routes[k.page]
 	b = append(append(b, rt.path...), '/')

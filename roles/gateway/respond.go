@@ -14,8 +14,6 @@ import (
 type headers struct {
 	cacheStatus, cacheControl, vary, etag, contentEncoding, nosniff, csp, stamps, retryAfter []byte
 	revalidate, noStore, varyBy, varyEncoding, gzip, no, html, json, text, problem           []byte
-	busy                                                                                     []byte          // a body
-	busyJSON                                                                                 map[bool][]byte // of 503, and of 429; read only
 }
 
 const (
@@ -33,9 +31,7 @@ func newHeaders() *headers {
 		revalidate: []byte("public, no-cache"), noStore: []byte("no-store"),
 		varyBy: []byte("Accept, Accept-Encoding"), varyEncoding: []byte("Accept-Encoding"), gzip: []byte("gzip"), no: []byte("nosniff"),
 		html: []byte("text/html; charset=utf-8"), json: []byte("application/json; charset=utf-8"), text: []byte("text/plain; charset=utf-8"),
-		problem: []byte("application/problem+json"), busy: []byte(busy + "\n"),
-		busyJSON: map[bool][]byte{false: appendProblem(nil, problem{code: fasthttp.StatusServiceUnavailable, title: "Busy", reason: "Please try again in a moment."}),
-			true: appendProblem(nil, problem{code: fasthttp.StatusTooManyRequests, title: "Too many unknown ids", reason: "Please try again later."})},
+		problem: []byte("application/problem+json"),
 	}
 }
 
@@ -96,7 +92,7 @@ const problemCSP = "default-src 'none'; style-src 'unsafe-inline'"
 
 // writeProblem answers with an error a human or a program can read.
 func (r *Role) writeProblem(ctx *fasthttp.RequestCtx, p problem, status []byte) int {
-	h := &ctx.Response.Header
+	h, id := &ctx.Response.Header, r.identity(ctx).id
 	ctx.Response.SetStatusCode(p.code)
 	if len(status) > 0 {
 		h.SetCanonical(r.headers.cacheStatus, status)
@@ -113,7 +109,7 @@ func (r *Role) writeProblem(ctx *fasthttp.RequestCtx, p problem, status []byte) 
 	}
 	if p.json {
 		h.SetContentTypeBytes(r.headers.problem)
-		ctx.Response.SetBodyRaw(appendProblem(nil, p))
+		ctx.Response.SetBodyRaw(appendProblem(nil, p, id))
 		return p.code
 	}
 	h.SetContentTypeBytes(r.headers.html)
@@ -121,16 +117,16 @@ func (r *Role) writeProblem(ctx *fasthttp.RequestCtx, p problem, status []byte) 
 	ctx.Response.SetBodyString(`<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">` +
 		`<meta name="color-scheme" content="light dark"><title>` + html.EscapeString(p.title) + `</title>` +
 		`<style>body{font:1.1rem/1.5 system-ui,sans-serif;max-width:34rem;margin:20vh auto;padding:0 1rem}</style><h1>` +
-		html.EscapeString(p.title) + `</h1><p>` + html.EscapeString(p.reason) + "</p></html>\n")
+		html.EscapeString(p.title) + `</h1><p>` + html.EscapeString(p.reason) + "</p><p><small>Request " + id + "</small></p></html>\n")
 	return p.code
 }
 
-// appendProblem writes a problem as RFC 9457 has it.
-func appendProblem(b []byte, p problem) []byte {
+// appendProblem writes a problem as RFC 9457 has it, with the request's id as a member of our own.
+func appendProblem(b []byte, p problem, id string) []byte {
 	b = appendJSONText(append(b, `{"title":`...), p.title)
 	b = strconv.AppendInt(append(b, `,"status":`...), int64(p.code), 10)
 	b = appendJSONText(append(b, `,"detail":`...), p.reason)
-	return append(b, "}\n"...)
+	return append(append(append(b, `,"request":"`...), id...), "\"}\n"...) // an id has no character that JSON escapes
 }
 
 // appendJSONText writes a text, whatever it holds.

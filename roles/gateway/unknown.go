@@ -81,7 +81,7 @@ type known struct {
 }
 
 // know looks for the documents of pages, each page's by itself.
-func (r *Role) know(keys []pageKey) []known {
+func (r *Role) know(ctx context.Context, keys []pageKey) []known {
 	out := make([]known, len(keys))
 	var open []catalog.Key
 	var of []int // which page each of them is of
@@ -106,7 +106,7 @@ func (r *Role) know(keys []pageKey) []known {
 	if len(open) == 0 {
 		return out
 	}
-	ctx, cancel := context.WithTimeout(r.base, knowsTimeout)
+	ctx, cancel := context.WithTimeout(ctx, knowsTimeout)
 	defer cancel()
 	for i, res := range r.lookups.GetMany(ctx, open, rediscluster.FromReplica) {
 		k := &out[of[i]]
@@ -130,7 +130,7 @@ func (r *Role) know(keys []pageKey) []known {
 // serveSpent refuses what an address that has spent its rate may not have. It
 // reports false for what is known: that is served by the usual way.
 func (r *Role) serveSpent(ctx *fasthttp.RequestCtx, key pageKey, wait time.Duration, start time.Time) (from layer, code int, done bool) {
-	o, done := r.judgeSpent(key, r.know([]pageKey{key})[0], wait, start)
+	o, done := r.judgeSpent(key, r.know(r.identity(ctx).ctx, []pageKey{key})[0], wait, start)
 	if !done {
 		return 0, 0, false
 	}

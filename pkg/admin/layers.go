@@ -40,7 +40,7 @@ func (s *Server) addLayer(l layer) {
 	s.layers = append(s.layers, l)
 	s.mu.Unlock()
 	if first {
-		s.Handle("/api/explain", s.layered(s.explain))
+		s.Handle("/api/explain", http.HandlerFunc(s.explainAny))
 		s.HandleChange(http.MethodPost, "/api/purge", s.layered(s.purge))
 	}
 }
@@ -72,13 +72,17 @@ func (s *Server) layered(fn func(http.ResponseWriter, *http.Request, catalog.Key
 func (s *Server) explain(w http.ResponseWriter, r *http.Request, key catalog.Key, layers []layer) {
 	ctx, cancel := context.WithTimeout(r.Context(), explainTimeout)
 	defer cancel()
+	s.answer(w, http.StatusOK, explainLayers(ctx, key, layers))
+}
+
+func explainLayers(ctx context.Context, key catalog.Key, layers []layer) map[string]any {
 	out := map[string]any{"kind": key.Kind, "id": key.ID}
 	for _, l := range layers {
 		if l.explain != nil {
 			out[l.role] = l.explain(ctx, key)
 		}
 	}
-	s.answer(w, http.StatusOK, out)
+	return out
 }
 
 func (s *Server) purge(w http.ResponseWriter, _ *http.Request, key catalog.Key, layers []layer) {

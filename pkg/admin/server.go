@@ -69,6 +69,7 @@ type Server struct {
 	ownFront http.Handler // nil: the status page
 	sections []section
 	layers   []layer
+	urls     URLs // nil: no role here knows URLs
 	served   map[string]bool
 }
 

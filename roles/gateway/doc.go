@@ -240,7 +240,7 @@
 //	hosts.go     the connections to peers      pipe.go      one of them, for many requests
 //	load.go      one load for each page        build.go     what a load does: documents, then the page
 //	outcome.go   how a request ends            template.go  views, reload on change
-//	identity.go  request ids and spans
+//	identity.go  request ids and spans         explainurl.go which way a URL takes
 //	refresh.go   bounded background work       render.go    what a template sees
 //	invalidate.go the bus, revalidation limit  explain.go   the admin API's part
 //	fleet.go     what the consoles of other processes ask

@@ -15,6 +15,7 @@ import (
 func (r *Role) mount(a *admin.Server) {
 	r.fleet = newFleet(r, a)
 	a.Explain("gateway", r.explain)
+	a.ExplainURL(r.explainURL)
 	a.Purge("gateway", r.l1.purge)
 	a.AddSection("gateway", func() any { return r.status() })
 	a.AddSection("gateway_overload", func() any { return r.overload.status() })

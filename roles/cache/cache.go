@@ -27,6 +27,7 @@ import (
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
 	"eshop/pkg/ring"
+	"eshop/pkg/tracing"
 	"eshop/pkg/zookeeper"
 )
 
@@ -41,6 +42,7 @@ type Role struct {
 	store     *rediscluster.Store
 	zk        *zookeeper.Session
 	origin    *origin.Client
+	trace     *tracing.Tracer // nil: there are no traces
 	producer  *kafka.Producer
 	feed      *kafka.Group
 	bus       *invalidation.Subscriber
@@ -59,7 +61,7 @@ type Role struct {
 	tokens        *coalesce.Group[struct{}, int64]
 	lastToken     atomic.Pointer[sharedToken]
 	refreshes     chan *entry
-	announcements chan catalog.Invalidation
+	announcements chan announcement
 	prewarm       *prewarm
 	switches      degrade.State // an operator's
 	degrader      *degrade.Client
@@ -88,7 +90,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		deps.Catalog = catalog.Default()
 	}
 	r := &Role{cfg: cfg, log: deps.Log, cat: deps.Catalog, ready: deps.Ready, callers: credential.NewTokens(cfg.ClusterToken),
-		refreshes: make(chan *entry, refreshQueue), announcements: make(chan catalog.Invalidation, announceQueue)}
+		refreshes: make(chan *entry, refreshQueue), announcements: make(chan announcement, announceQueue)}
 	r.renewal.Store(int64(cfg.Refresh))
 	var err error
 	fail := func(what string, err error) (*Role, error) { return nil, fmt.Errorf("set up %s: %w", what, err) }
@@ -104,6 +106,10 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	r.overload = newOverload(cfg)
 	if r.metrics, err = newMetrics(deps.Registry, r); err != nil {
 		return fail("the metrics", err)
+	}
+	cfg.Trace.Service, cfg.Trace.Instance = "eshop-cache", cfg.ID
+	if r.trace, err = tracing.New(cfg.Trace, tracing.Deps{Log: deps.Log, Registry: deps.Registry}); err != nil {
+		return fail("the traces", err)
 	}
 	r.fills = coalesce.New[fillKey, docapi.Reply](coalesce.Config{Timeout: cfg.FillTimeout})
 	r.tokens = coalesce.New[struct{}, int64](coalesce.Config{Timeout: cfg.LockWait})
@@ -122,7 +128,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 		return fail("the Kafka producer", err)
 	}
 	r.bus, err = invalidation.NewSubscriber(invalidation.Config{Kafka: cfg.Kafka, Topic: cfg.TopicInvalidate, MaxStaleness: cfg.MaxStaleness},
-		r.floor, r, invalidation.Deps{Log: deps.Log, Registry: deps.Registry})
+		r.floor, r, invalidation.Deps{Log: deps.Log, Registry: deps.Registry, Trace: r.trace})
 	if err != nil {
 		return fail("the invalidation bus", err)
 	}
@@ -149,7 +155,7 @@ func New(cfg Config, deps Deps) (*Role, error) {
 	}
 	r.server = &http.Server{
 		Handler: withFleet(deps.Admin, r.cluster != nil,
-			docapi.NewHandler(docapi.HandlerConfig{Tokens: r.callers, Timeout: cfg.FillTimeout}, deps.Catalog, r)),
+			docapi.NewHandler(docapi.HandlerConfig{Tokens: r.callers, Timeout: cfg.FillTimeout, Trace: r.trace}, deps.Catalog, r)),
 		ReadHeaderTimeout: 5 * time.Second,
 		// A body that nobody needs and that never ends, too; but it also ends the
 		// context of a request that is still being answered.
@@ -216,6 +222,7 @@ func (r *Role) Run(ctx context.Context) error {
 	defer r.origin.Close()
 	g := lifecycle.New(lifecycle.Config{}, lifecycle.Deps{Log: r.log})
 	// None waits for another: a dependency may come later, and /-/ready tells.
+	g.Add("traces", lifecycle.Started(r.trace.Run)) // it stops last and sends what the others did
 	g.Add("readiness", lifecycle.Started(r.watchReady))
 	g.Add("certificate between roles", lifecycle.Started(r.cluster.Run))
 	g.Add("zookeeper", lifecycle.Started(r.zk.Run))

@@ -11,6 +11,7 @@ import (
 	"eshop/pkg/coherence"
 	"eshop/pkg/kafka"
 	"eshop/pkg/origin"
+	"eshop/pkg/tracing"
 )
 
 // changeKey tells the group consumer which changes must stay in order. An
@@ -37,6 +38,12 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 		}
 		return kafka.Reject(err)
 	}
+	ctx, span := r.trace.Enter(ctx, tracing.Entry{Kind: tracing.Consumer, Name: "apply change", Get: rec.Header, Begins: true})
+	defer span.End()
+	if span.On() {
+		span.Set(tracing.Message("process", rec.Topic, rec.Partition, rec.Offset, "")...)
+		span.Set(tracing.Document(ch.Key))
+	}
 	at := attempt{rec.Partition, rec.Offset}
 	switched := r.switches.Changed() // before the look at them: no change of theirs is missed
 	outcome, err := "", r.held(ch.Key.Kind)
@@ -45,6 +52,7 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 	} else {
 		err = fmt.Errorf("%w: %w", origin.ErrHeld, err)
 	}
+	span.Fail(err)
 	switch {
 	case err == nil:
 		r.attempts.forget(at)
@@ -54,6 +62,7 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 	case hopeless(err) && r.attempts.since(at, time.Now()) > r.cfg.AnnounceLimit:
 		r.attempts.forget(at)
 		r.metrics.changes.WithLabelValues("rejected").Inc()
+		span.Set(tracing.Outcome("rejected"))
 		return kafka.Reject(err)
 	case errors.Is(err, origin.ErrHeld):
 		r.attempts.forget(at) // its patience begins anew
@@ -62,9 +71,10 @@ func (r *Role) handleChange(ctx context.Context, rec kafka.Record) error {
 		outcome = "waiting"
 	default:
 		outcome = "retry"
-		r.log.Warn("a change could not be applied and will be tried again", "key", ch.Key, "err", err)
+		r.log.WarnContext(ctx, "a change could not be applied and will be tried again", "key", ch.Key, "err", err)
 	}
 	r.metrics.changes.WithLabelValues(outcome).Inc()
+	span.Set(tracing.Outcome(outcome))
 	return err
 }
 
@@ -125,7 +135,7 @@ func (r *Role) applyChange(ctx context.Context, ch catalog.Change, produced time
 	switch {
 	case !accepted:
 		if got.State == catalog.Live && got.Version < written.Stamp.Version {
-			r.log.Warn("a change was refused: the origin shows an older version than Redis holds; if it went back on purpose, announce it with op force",
+			r.log.WarnContext(ctx, "a change was refused: the origin shows an older version than Redis holds; if it went back on purpose, announce it with op force",
 				"key", ch.Key, "origin", got.Version, "redis", written.Stamp)
 		}
 		return "refused", nil

@@ -18,6 +18,7 @@ import (
 	"eshop/pkg/membership"
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
+	"eshop/pkg/tracing"
 	"eshop/pkg/zookeeper"
 )
 
@@ -88,6 +89,9 @@ type Config struct {
 	Kafka     kafka.Config
 	ZooKeeper zookeeper.Config
 	Origin    origin.Config
+	// Trace is what is traced of requests and changes, and where it is sent (nowhere).
+	// Service and Instance are filled in.
+	Trace tracing.Config
 
 	// Topics and the consumer group.
 	TopicChange, TopicInvalidate, TopicDead, Group string

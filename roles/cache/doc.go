@@ -35,6 +35,18 @@
 // old copy back, pull.go for the order of token, pull and write, and change.go
 // for why a crash anywhere loses nothing.
 //
+// A request keeps the id it came with, which stands in errors and in the log, and
+// goes on to the origin. With Config.Trace both a read and a change that are traced
+// have spans down to Redis, ZooKeeper and the origin (package tracing). A change
+// carries its trace in the message's header traceparent; without one, the configured
+// share of changes begins a trace. The invalidation that it causes carries it on, so
+// that each process that applies it has a span of the same trace:
+//
+//	apply change
+//	  zookeeper token, zookeeper lock, pull, redis compare-and-set
+//	  publish invalidation
+//	    apply invalidation    in every gateway and cache process
+//
 // A prewarm fills Redis from the ranking that hotcount publishes, and with what
 // the products' pages show beside them: by command, and by itself when nothing of
 // the ranking is in Redis. One process of the fleet does it at a time, under the

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -13,10 +14,29 @@ import (
 	"eshop/pkg/docapi"
 	"eshop/pkg/origin"
 	"eshop/pkg/rediscluster"
+	"eshop/pkg/tracing"
 )
 
 // Load implements docapi.Source: heap, Redis, origin, in this order.
 func (r *Role) Load(ctx context.Context, req docapi.Request) (docapi.Reply, error) {
+	reply, err := r.find(ctx, req)
+	if err != nil {
+		r.unavailableLine(ctx, req.Key, err)
+	}
+	return reply, err
+}
+
+// unavailableLine tells the log what a reader is told. Under an operator's switch
+// that is no news.
+func (r *Role) unavailableLine(ctx context.Context, key catalog.Key, err error) {
+	level := slog.LevelWarn
+	if r.held(key.Kind) != nil {
+		level = slog.LevelDebug
+	}
+	r.log.Log(ctx, level, "a document cannot be had", "key", key, "err", err)
+}
+
+func (r *Role) find(ctx context.Context, req docapi.Request) (docapi.Reply, error) {
 	if r.cat.Kind(req.Key.Kind) == nil {
 		return docapi.Reply{}, fmt.Errorf("the kind %q is not configured", req.Key.Kind)
 	}
@@ -59,6 +79,9 @@ func (r *Role) fill(ctx context.Context, key catalog.Key, min catalog.Stamp, pul
 			return r.load(ctx, key, min.Max(r.floor.Of(key)), pull)
 		})
 		min = min.Max(r.floor.Of(key)) // it may have risen meanwhile
+		if shared {
+			tracing.Current(ctx).Set(tracing.Shared(true))
+		}
 		switch {
 		case errors.Is(err, coalesce.ErrOverloaded):
 			r.metrics.overloaded.Inc()
@@ -82,7 +105,18 @@ type fillKey struct {
 
 // load is the one load of a key in this process: Redis first, the origin when
 // Redis has nothing that reaches min.
-func (r *Role) load(ctx context.Context, key catalog.Key, min catalog.Stamp, pull bool) (docapi.Reply, error) {
+func (r *Role) load(ctx context.Context, key catalog.Key, min catalog.Stamp, pull bool) (reply docapi.Reply, err error) {
+	ctx, span := tracing.Start(ctx, tracing.Internal, "load document")
+	defer func() {
+		if span.On() {
+			span.Set(tracing.Document(key))
+			if span.Fail(err); err == nil {
+				span.Set(tracing.Layer(string(reply.Layer)))
+				span.Set(tracing.Copy(reply.Document)...)
+			}
+		}
+		span.End()
+	}()
 	why := pullForRead
 	if pull {
 		why = pullForAuditor
@@ -193,7 +227,11 @@ func (r *Role) LoadMany(ctx context.Context, reqs []docapi.Request) []docapi.Res
 		rest = left
 	}
 	for _, i := range rest { // at most docapi.MaxBatch, and the coalescing group is bounded
-		wg.Go(func() { out[i].Reply, out[i].Err = r.fill(ctx, reqs[i].Key, mins[i], false) })
+		wg.Go(func() {
+			if out[i].Reply, out[i].Err = r.fill(ctx, reqs[i].Key, mins[i], false); out[i].Err != nil {
+				r.unavailableLine(ctx, reqs[i].Key, out[i].Err)
+			}
+		})
 	}
 	wg.Wait()
 	return out

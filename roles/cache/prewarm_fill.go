@@ -309,7 +309,7 @@ func (f *filler) stored(p pulling, doc catalog.Document, w rediscluster.WriteRes
 		state = catalog.Tombstone
 	}
 	if w.Outcome.Changed {
-		f.r.announceLater(catalog.Invalidation{Key: p.key, Stamp: now, State: state.String()})
+		f.r.announceLater(context.Background(), catalog.Invalidation{Key: p.key, Stamp: now, State: state.String()})
 	}
 	switch {
 	case now.Less(p.min):

@@ -107,12 +107,12 @@ func (r *Role) finish(ctx context.Context, min catalog.Stamp, v moment, stored c
 	}
 	written, out, err := r.write(ctx, op, doc)
 	if err != nil {
-		r.log.Warn("a pulled document could not be stored and is served from memory", "key", doc.Key, "err", err)
+		r.log.WarnContext(ctx, "a pulled document could not be stored and is served from memory", "key", doc.Key, "err", err)
 		reply, err = r.provisional(doc, min, v)
 		return reply, false, err
 	}
 	if coherence.Tells(out, stored, announced) {
-		r.announceLater(catalog.Invalidation{Key: doc.Key, Stamp: written.Stamp, State: written.State.String()})
+		r.announceLater(ctx, catalog.Invalidation{Key: doc.Key, Stamp: written.Stamp, State: written.State.String()})
 	}
 	return r.answer(written, docapi.LayerOrigin, v), out.Accepted, nil
 }

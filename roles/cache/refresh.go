@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"eshop/pkg/catalog"
+	"eshop/pkg/tracing"
 )
 
 // refreshWorkers pull in the background at the same time; refreshQueue is how
@@ -77,13 +78,19 @@ func (r *Role) refresh(ctx context.Context, e *entry) {
 	}
 }
 
+// announcement is an invalidation that waits for the brokers, and what caused it.
+type announcement struct {
+	catalog.Invalidation
+	cause context.Context // for its values: it may have ended
+}
+
 // announceLater publishes what a reader's pull replaced, without making the
 // reader wait. Should the brokers stay away until the queue is full, the
 // announcement is dropped and counted; the copies' soft TTL is the backstop.
-func (r *Role) announceLater(inv catalog.Invalidation) {
+func (r *Role) announceLater(ctx context.Context, inv catalog.Invalidation) {
 	r.floor.Raise(inv.Key, inv.Stamp)
 	select {
-	case r.announcements <- inv:
+	case r.announcements <- announcement{inv, tracing.Carry(context.Background(), ctx)}:
 	default:
 		r.metrics.dropped.WithLabelValues("announcement").Inc()
 	}
@@ -112,26 +119,26 @@ func (r *Role) announceLoop(ctx context.Context) error {
 func (r *Role) announceQueued(ctx, last context.Context) {
 	for {
 		select {
-		case inv := <-r.announcements:
-			r.announce(last, inv)
+		case a := <-r.announcements:
+			r.announce(last, a)
 			continue
 		default:
 		}
 		select { // the queue is empty
 		case <-ctx.Done():
 			return
-		case inv := <-r.announcements:
-			r.announce(last, inv)
+		case a := <-r.announcements:
+			r.announce(last, a)
 		}
 	}
 }
 
 // announce publishes one message; one that does not get through goes to the end
 // of the queue.
-func (r *Role) announce(ctx context.Context, inv catalog.Invalidation) {
+func (r *Role) announce(ctx context.Context, a announcement) {
 	try, cancel := context.WithTimeout(ctx, announceLimit)
 	defer cancel()
-	if r.publisher.Publish(try, inv) == nil {
+	if r.publisher.Publish(tracing.Carry(try, a.cause), a.Invalidation) == nil {
 		return
 	}
 	select { // partitions that are not known yet fail at once
@@ -140,7 +147,7 @@ func (r *Role) announce(ctx context.Context, inv catalog.Invalidation) {
 	}
 	if ctx.Err() == nil {
 		select {
-		case r.announcements <- inv:
+		case r.announcements <- a:
 			return
 		default:
 		}

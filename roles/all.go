@@ -46,6 +46,7 @@ ZooKeeper shell and further eshop roles can join there. The console is on the ad
 			s.origin.define(set)
 			s.security.defineCluster(set)
 			s.security.defineAdmin(set)
+			s.trace.define(set)
 			s.process.define(set, "info")
 			s.process.defineAdmin(set)
 			s.process.defineShutdown(set)

@@ -32,6 +32,7 @@ the admin listener says what it waits for. Create the topics once with "eshop bo
 			s.origin.define(set)
 			s.security.defineCluster(set)
 			s.security.defineAdmin(set)
+			s.trace.define(set)
 			s.process.define(set, "info")
 			s.process.defineShutdown(set)
 		},
@@ -86,5 +87,6 @@ func (s *settings) cacheConfig(problems *config.Problems) cache.Config {
 		TopicInvalidate: s.kafka.topicInvalidate,
 		TopicDead:       s.kafka.topicDead,
 		Group:           s.kafka.groupCache,
+		Trace:           s.trace.config(problems),
 	}
 }

@@ -33,7 +33,7 @@
 //
 //	main.go       arguments and streams in, exit code out; process.go is what a command sees of the world
 //	command.go    a command with its flags, help and settings, on cobra
-//	settings.go   defines the flags, limits.go those against overload; clients.go checks them and makes the clients' configurations
+//	settings.go   defines the flags, limits.go those against overload, trace.go those of traces; clients.go checks them and makes the clients' configurations
 //	serve.go      one role with an admin listener as a process, of which a service manager is told
 //	reload.go     which settings a running process takes over, and how it reads them anew
 //	all.go, gateway.go, cache.go, hotcount.go, publish.go, bootstrap.go, doctor.go, monitoring.go, unit.go, version.go, health.go   one command each

@@ -92,6 +92,7 @@ type fleet struct {
 	ca       *lab.Authority // nil: everything is plain
 
 	cachePids []int
+	processes map[string]*lab.Process // by id, of split ones
 	producer  *kafka.Producer
 	store     *rediscluster.Store
 }
@@ -296,11 +297,14 @@ func (f *fleet) startSplit(s shape) {
 		addr, _, _ := strings.Cut(strings.TrimSpace(url), "/")
 		return addr
 	}
-	for _, p := range caches {
+	f.processes = map[string]*lab.Process{}
+	for i, p := range caches {
+		f.processes[fmt.Sprintf("cache-%d", i)] = p
 		f.inner, f.cachePids = append(f.inner, at(p, "cache"), at(p, "admin")), append(f.cachePids, p.Pid())
 	}
 	counts.WaitOutput("  admin ", 30*time.Second)
-	for _, p := range gateways {
+	for i, p := range gateways {
+		f.processes[fmt.Sprintf("gateway-%d", i)] = p
 		admin := at(p, "admin")
 		f.gateways, f.inner = append(f.gateways, at(p, "product pages")), append(f.inner, at(p, "gateway peers"), admin)
 		f.admins, f.pids = append(f.admins, "http://"+admin+"/"), append(f.pids, p.Pid())

@@ -37,6 +37,7 @@ what it waits for, and a running gateway goes on serving what it has when they a
 			s.zookeeper.define(set)
 			s.security.defineCluster(set)
 			s.security.defineAdmin(set)
+			s.trace.define(set)
 			s.process.define(set, "info")
 			s.process.defineShutdown(set)
 		},
@@ -94,6 +95,7 @@ func (s *settings) gatewayConfig(problems *config.Problems) gateway.Config {
 		TopicAccess:     s.kafka.topicAccess,
 		AccessLog:       s.gateway.accessLogConfig(),
 		Limits:          s.gateway.limits.config(problems),
+		Trace:           s.trace.config(problems),
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"eshop/pkg/config"
 	"eshop/pkg/logging"
+	"eshop/pkg/tracing"
 )
 
 // process is what a command sees of the world.
@@ -35,7 +36,7 @@ func (p process) leveled(level, format string) (*slog.Logger, *slog.LevelVar) {
 	if format == "json" {
 		handler = slog.NewJSONHandler(p.stderr, options)
 	}
-	return slog.New(logging.Sampled(handler)), least
+	return slog.New(logging.Sampled(tracing.Logs(handler))), least
 }
 
 func setLevel(least *slog.LevelVar, level string) {

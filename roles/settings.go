@@ -18,6 +18,7 @@ type settings struct {
 	hotcount  hotcountSettings
 	embedded  embeddedSettings
 	security  securitySettings
+	trace     traceSettings
 	process   processSettings
 	unit      unitSettings
 }

@@ -64,7 +64,7 @@ say "tests, with the race detector, on embedded and real servers"
 go build -o "$lab/testreport" ./testdata/testreport
 mapfile -t listed < <(go list "${packages[@]}")
 mapfile -t raced < <(printf '%s\n' "${listed[@]}" | grep -v '/roles/fault$')
-if [ "${#raced[@]}" -gt 0 ]; then go test -json -race -shuffle=on -timeout 12m "${raced[@]}" | "$lab/testreport" -strict; fi
+if [ "${#raced[@]}" -gt 0 ]; then go test -json -race -shuffle=on -timeout 25m "${raced[@]}" | "$lab/testreport" -strict; fi
 
 # Without the race detector: it would slow down for nothing what has no concurrency, and make processes late and large
 # that are judged by how soon they act and how much memory they need.

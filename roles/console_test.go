@@ -195,7 +195,7 @@ func (o *operator) purgeAndPinByKeyboard() {
 	o.Press(keyEnter)
 	o.Until("it is asked first, and what is safe has the focus", `document.getElementById("confirmDialog").open && document.activeElement.id === "confirmCancel"`)
 	o.Press(keyEscape)
-	o.Until("Escape does nothing but close", `!document.getElementById("confirmDialog").open && document.activeElement.textContent === "Purge from every memory"`)
+	o.Until("Escape does nothing but close", `!document.getElementById("confirmDialog").open && document.activeElement.textContent === "Purge from every memory" && !document.activeElement.ariaBusy`)
 	o.Press(keyEnter)
 	o.Until("it is asked again", `document.getElementById("confirmDialog").open`)
 	o.tabTo("the purge's confirmation", `e.id === "confirmOk"`)

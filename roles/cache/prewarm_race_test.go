@@ -59,6 +59,7 @@ func TestInvariants1And2PrewarmRacesWithChanges(t *testing.T) {
 			})
 		}
 		runs := 0
+		var changed sync.Map // keys that were edited: their changes have brought them
 		beside.Go(func() {
 			for editing.Err() == nil {
 				if got, err := askPrewarm(t.Context(), w.admins[runs%2].Addr(), http.MethodPost, adminToken); err != nil {
@@ -79,6 +80,7 @@ func TestInvariants1And2PrewarmRacesWithChanges(t *testing.T) {
 					if dice.IntN(5) == 0 {
 						method = http.MethodDelete
 					}
+					changed.Store(key, true)
 					if err := w.tryEdit(method, key, fmt.Sprintf(`{"name":"edit %d of %d"}`, i, editor)); err != nil {
 						t.Error(err)
 					}
@@ -101,6 +103,11 @@ func TestInvariants1And2PrewarmRacesWithChanges(t *testing.T) {
 		w.untilWithin(30*time.Second, "Redis holds what the origin shows", func() (bool, string) {
 			for i, got := range w.store.GetMany(t.Context(), keys, rediscluster.FromMaster) {
 				want := w.shown(keys[i])
+				if _, brought := changed.Load(keys[i]); !brought && got.Err == nil && got.Document.Stamp == (catalog.Stamp{}) {
+					// Nobody has asked for it, and no product of the ranking has this shop any more.
+					_, err := w.roles[0].Load(t.Context(), docapi.Request{Key: keys[i]})
+					return false, fmt.Sprintf("%v had to be asked for: %v", keys[i], err)
+				}
 				if got.Err != nil || want == "" && got.Document.State == catalog.Live || want != "" && string(got.Document.Body) != want {
 					return false, fmt.Sprintf("%v: %v %v %s (%v), the origin shows %s", keys[i], got.Document.State, got.Document.Stamp, got.Document.Body, got.Err, want)
 				}

@@ -85,10 +85,12 @@ function button(text, label, action, className) {
   b.addEventListener("click", async () => {
     if (busy) return;
     busy = true;
+    b.setAttribute("aria-busy", "true");
     try {
       await action();
     } finally {
       busy = false;
+      b.removeAttribute("aria-busy");
     }
   });
   return b;
